@@ -1,0 +1,200 @@
+#pragma once
+
+#include "abi/errno_names.hpp"
+#include "abi/error.hpp"
+#include "abi/signal_names.hpp"
+#include "supervise/ending.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <csignal>
+
+namespace sysguard {
+
+/// What a worker used.
+struct Usage {
+    std::chrono::nanoseconds wall{};
+    std::chrono::microseconds user{};
+    std::chrono::microseconds system{};
+    std::uint64_t peak_memory = 0;  ///< bytes resident, at most
+};
+
+/// What happened to a worker: a value. True where all went well: a program exited with 0, a function returned.
+class Outcome {
+public:
+    enum class Kind : std::uint8_t {
+        exited,           ///< a program ended by itself: `exit_code()`
+        returned,         ///< a function returned
+        threw,            ///< a function threw: `message()` is what() of its exception
+        ended_early,      ///< a function's process exited before the function returned: `exit_code()`
+        garbled,          ///< a function's process left something that is no result: `message()` says what
+        signalled,        ///< ended by a signal, a crash mostly: `signal()`
+        violation,        ///< killed for a call that its policy forbids: `violation()`, if the host was asked
+        timed_out,        ///< its wall-clock or processor time was over: `message()` says which
+        out_of_memory,    ///< a function could not get memory (std::bad_alloc)
+        stopped,          ///< the host stopped it
+        could_not_start,  ///< `step()` failed with `error()`
+        lost,             ///< something else in the host waited for it and took its exit status
+    };
+
+    Kind kind() const noexcept { return kind_; }
+    explicit operator bool() const noexcept {
+        return kind_ == Kind::returned || (kind_ == Kind::exited && exit_code_ == 0);
+    }
+
+    /// Of `exited` and `ended_early`; otherwise -1.
+    int exit_code() const noexcept { return exit_code_; }
+
+    /// The signal that ended it, whatever the reason; 0 for none.
+    int signal() const noexcept { return signal_; }
+
+    /// The call that it was killed for, or nullptr. With `kill_now` the kernel does not tell.
+    const Violation* violation() const noexcept { return violation_ ? &*violation_ : nullptr; }
+
+    /// Of `could_not_start`: what failed, and the errno.
+    const char* step() const noexcept { return process::name(failure_.step); }
+    int error() const noexcept { return failure_.error; }
+
+    /// What the worker or the host says of it; from a worker, not to be trusted.
+    const std::string& message() const noexcept { return message_; }
+
+    /// What was captured of standard output and standard error (`Stdio::capture`).
+    const std::string& output() const noexcept { return output_.text; }
+    const std::string& error_output() const noexcept { return error_.text; }
+
+    /// How many bytes were beyond what was to be captured.
+    std::size_t output_dropped() const noexcept { return output_.dropped; }
+    std::size_t error_output_dropped() const noexcept { return error_.dropped; }
+
+    const Usage& usage() const noexcept { return usage_; }
+
+    /// The program or "function", as given.
+    const std::string& name() const noexcept { return name_; }
+
+    /// One paragraph for a person. Control characters of the worker's are shown as escapes.
+    std::string explain() const { return printable(name_) + " " + reason() + "."; }
+
+private:
+    friend class OutcomeMaker;
+
+    std::string reason() const {
+        switch (kind_) {
+            case Kind::exited: return exit_code_ == 0 ? "exited" : "exited with code " + std::to_string(exit_code_);
+            case Kind::returned: return "returned";
+            case Kind::threw: return "threw an exception: " + printable(message_);
+            case Kind::ended_early:
+                return "ended with exit code " + std::to_string(exit_code_) + " before its function returned";
+            case Kind::garbled: return "left no valid result: " + message_;
+            case Kind::signalled: return "was ended by " + signal_text();
+            case Kind::violation: return violation_text();
+            case Kind::timed_out: return "was ended because its " + message_ + " was over";
+            case Kind::out_of_memory: return "could not get the memory it asked for";
+            case Kind::stopped: return "was stopped by the host";
+            case Kind::could_not_start: return "could not start: to " + std::string{step()} + " failed" + start_error();
+            case Kind::lost:
+                return "ended, but its exit status is lost: something else in the host waits for all children, or "
+                       "ignores SIGCHLD";
+        }
+        return "?";
+    }
+
+    std::string violation_text() const {
+        if (!violation_) return "was killed by the kernel for a system call that its policy forbids";
+        char place[64];
+        std::snprintf(place, sizeof place, " at address %#llx in thread %d",
+                      static_cast<unsigned long long>(violation_->instruction_pointer), violation_->thread);
+        return "was killed for a system call that its policy forbids: " + violation_->text() + place;
+    }
+
+    std::string signal_text() const {
+        const std::string_view known = abi::signal_name(signal_);
+        return known.empty() ? "signal " + std::to_string(signal_) : std::string{known};
+    }
+
+    std::string start_error() const {
+        const std::string_view known = abi::errno_name(failure_.error);
+        std::string text = " with " + (known.empty() ? std::to_string(failure_.error) : std::string{known}) + ", " +
+                           std::generic_category().message(failure_.error);
+        if (failure_.step == process::Step::filter && failure_.error == EBUSY)
+            text +=
+                " (it is inside a sandbox that has a listener already, and the kernel allows one: use kill_now() "
+                "instead of kill(), which needs none)";
+        if (failure_.step == process::Step::execute && failure_.error == ENOENT)
+            text += " (a name without a slash is not looked for in PATH)";
+        return text;
+    }
+
+    static std::string printable(std::string_view text) {
+        std::string shown;
+        for (const char c : text) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (byte >= 0x20 && byte != 0x7f) {
+                shown += c;
+                continue;
+            }
+            char escape[5];
+            std::snprintf(escape, sizeof escape, "\\x%02x", byte);
+            shown += escape;
+        }
+        return shown;
+    }
+
+    Kind kind_ = Kind::lost;
+    int exit_code_ = -1;
+    int signal_ = 0;
+    process::StartFailure failure_{};
+    std::optional<Violation> violation_{};
+    supervise::Captured output_{};
+    supervise::Captured error_{};
+    Usage usage_{};
+    std::string name_{};
+    std::string message_{};
+};
+
+/// A function's value, or what kept it from returning one.
+template <class T>
+class Result {
+public:
+    Result(Outcome outcome, std::optional<T> value) : outcome_{std::move(outcome)}, value_{std::move(value)} {}
+
+    explicit operator bool() const noexcept { return value_.has_value(); }
+
+    /// Throws `Error` (ECHILD) with the explanation where there is none.
+    const T& value() const& { return check(), *value_; }
+    T&& value() && { return check(), std::move(*value_); }
+    const T& operator*() const& { return value(); }
+    const T* operator->() const { return &value(); }
+
+    const Outcome& outcome() const noexcept { return outcome_; }
+    std::string explain() const { return outcome_.explain(); }
+
+private:
+    void check() const {
+        if (!value_) throw Error{ECHILD, outcome_.explain()};
+    }
+
+    Outcome outcome_;
+    std::optional<T> value_;
+};
+
+template <>
+class Result<void> {
+public:
+    explicit Result(Outcome outcome) : outcome_{std::move(outcome)} {}
+
+    explicit operator bool() const noexcept { return static_cast<bool>(outcome_); }
+    const Outcome& outcome() const noexcept { return outcome_; }
+    std::string explain() const { return outcome_.explain(); }
+
+private:
+    Outcome outcome_;
+};
+
+}  // namespace sysguard

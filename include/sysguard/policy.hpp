@@ -1,0 +1,149 @@
+#pragma once
+
+#include "filter/compile.hpp"
+#include "policy/presets.hpp"
+#include "policy/reachability.hpp"
+#include "policy/rule.hpp"
+#include "policy/view.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace sysguard {
+
+/// What happens to a call that no rule matches. Made by `sg::otherwise`, and by `sg::foreign` for the calls of other
+/// ABIs.
+template <bool of_foreign>
+struct Ending {
+    Decision decision;
+};
+
+template <bool of_foreign>
+struct EndingMaker {
+    constexpr Ending<of_foreign> allow() const noexcept requires(!of_foreign) { return {{Action::allow}}; }
+    constexpr Ending<of_foreign> log() const noexcept requires(!of_foreign) { return {{Action::log}}; }
+    constexpr Ending<of_foreign> deny(int error) const {
+        if (error < 1 || error > abi::max_errno) policy::mistake::errno_must_be_between_1_and_4095(-1);
+        return {{Action::deny, error}};
+    }
+    constexpr Ending<of_foreign> kill() const noexcept { return {{Action::kill}}; }
+    constexpr Ending<of_foreign> kill_now() const noexcept { return {{Action::kill_now}}; }
+};
+
+/// Ends a policy: `otherwise.kill()`, `otherwise.deny(EPERM)`. Written once, last.
+inline constexpr EndingMaker<false> otherwise;
+
+/// What a call through a foreign ABI gets (x32, or 32-bit on a 64-bit kernel), whose numbers mean other calls.
+/// Optional; without it, `foreign.kill()`.
+inline constexpr EndingMaker<true> foreign;
+
+namespace policy::detail {
+
+template <class T>
+inline constexpr bool is_otherwise = std::is_same_v<T, Ending<false>>;
+
+template <class T>
+inline constexpr std::size_t rules_of = [] {
+    if constexpr (requires { T::max_rules; })
+        return T::max_rules;
+    else
+        return 0;
+}();
+
+template <class T>
+inline constexpr std::size_t nodes_of = [] {
+    if constexpr (requires { T::max_nodes; })
+        return T::max_nodes;
+    else
+        return 0;
+}();
+
+/// A register's value. A pointer stands for any address, which no rule looks at.
+template <class T>
+constexpr std::uint64_t register_value(T value) noexcept {
+    if constexpr (std::is_pointer_v<T> || std::is_null_pointer_v<T>)
+        return 0;
+    else
+        return static_cast<std::uint64_t>(value);
+}
+
+}  // namespace policy::detail
+
+/// Rules in their order and what happens otherwise, with the filter that they compile to. The first rule that matches a
+/// call decides. As a `constexpr` variable all of it is made and checked by the compiler, and the filter is a constant;
+/// built at run time, a mistake throws `Error`. Immutable and thread-safe.
+template <std::size_t rule_capacity, std::size_t node_capacity>
+class Policy {
+public:
+    template <class... Parts>
+        requires(sizeof...(Parts) > 0)
+    constexpr explicit Policy(const Parts&... parts) {
+        check<Parts...>();
+        [[maybe_unused]] const int in_order[] = {(take(parts), 0)...};
+        const policy::View rules = view();
+        const policy::RulesByCall<rule_capacity> by_call{rules};
+        policy::check_reachable(rules, by_call);
+        filter::compile(rules, by_call, program_);
+    }
+
+    /// What becomes of a call with these arguments, as the rules themselves say. Usable in `static_assert`.
+    template <int number, class... Arguments>
+    constexpr Decision decide(Arguments... arguments) const noexcept {
+        constexpr const abi::Syscall* call = abi::find(number);
+        static_assert(call != nullptr, "no system call of sysguard's table has this number");
+        static_assert(sizeof...(Arguments) == call->argument_count(),
+                      "decide<SYS_x>(...) takes as many arguments as the call has");
+        const std::uint64_t registers[abi::max_arguments] = {policy::detail::register_value(arguments)...};
+        return policy::decide(view(), number, registers);
+    }
+
+    /// The same for a number and six registers known at run time.
+    constexpr Decision decide(int number, const std::uint64_t (&registers)[abi::max_arguments]) const noexcept {
+        return policy::decide(view(), number, registers);
+    }
+
+    /// The seccomp filter. It lives as long as the policy.
+    constexpr filter::ProgramView program() const noexcept { return program_; }
+
+    constexpr policy::View view() const noexcept {
+        return {rules_.begin(), rules_.size(), rules_.nodes(), otherwise_, foreign_};
+    }
+
+private:
+    template <class... Parts>
+    static constexpr void check() noexcept {
+        constexpr std::size_t ends = policy::detail::sum({policy::detail::is_otherwise<Parts>...});
+        static_assert(ends > 0,
+                      "a policy ends with what happens to all other calls: sg::otherwise.kill() or .deny(errno)");
+        static_assert(ends < 2, "sg::otherwise is written once");
+        constexpr bool last[] = {policy::detail::is_otherwise<Parts>...};
+        static_assert(ends != 1 || last[sizeof...(Parts) - 1],
+                      "sg::otherwise comes last: rules behind it are never reached");
+    }
+
+    template <std::size_t r, std::size_t n>
+    constexpr void take(const Rules<r, n>& rules) noexcept {
+        rules_.append(rules);
+    }
+    constexpr void take(const Ending<false>& ending) noexcept { otherwise_ = ending.decision; }
+    constexpr void take(const Ending<true>& ending) noexcept { foreign_ = ending.decision; }
+
+    template <auto target>
+    constexpr void take(const Rule<target>&) noexcept {
+        static_assert(target != target,
+                      "a rule needs an ending: .allow(), .deny(errno), .fake(value), .kill(), .log()");
+    }
+
+    Rules<rule_capacity, node_capacity> rules_;
+    Decision otherwise_{};
+    Decision foreign_{Action::kill};
+    filter::Program<filter::program_capacity(rule_capacity, node_capacity)> program_;
+};
+
+template <class... Parts>
+Policy(const Parts&...) -> Policy<policy::detail::sum({policy::detail::rules_of<Parts>...}),
+                                  policy::detail::sum({policy::detail::nodes_of<Parts>...})>;
+
+}  // namespace sysguard

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+namespace sysguard {
+
+/// What becomes of a system call.
+enum class Action : std::uint8_t {
+    allow,     ///< the kernel runs it
+    log,       ///< the kernel runs it and writes it to the audit log (seccomp(2), SECCOMP_RET_LOG; Linux 4.14)
+    deny,      ///< it does not run and fails with an errno
+    fake,      ///< it does not run and is said to have returned a value
+    kill,      ///< the whole worker is killed, and the outcome tells what it tried
+    kill_now,  ///< the kernel kills the process on the spot; the outcome knows no details
+};
+
+constexpr const char* name(Action action) noexcept {
+    switch (action) {
+        case Action::allow: return "allow";
+        case Action::log: return "log";
+        case Action::deny: return "deny";
+        case Action::fake: return "fake";
+        case Action::kill: return "kill";
+        case Action::kill_now: return "kill_now";
+    }
+    return "?";
+}
+
+/// An action with its value: the errno of `deny`, the result of `fake`.
+struct Decision {
+    Action action = Action::kill;
+    std::int64_t value = 0;
+
+    friend constexpr bool operator==(const Decision&, const Decision&) = default;
+    friend constexpr bool operator==(const Decision& decision, Action expected) noexcept {
+        return decision.action == expected;
+    }
+};
+
+}  // namespace sysguard

@@ -1,0 +1,207 @@
+#pragma once
+
+#include "../abi/table.hpp"
+#include "condition.hpp"
+#include "mistakes.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sysguard::policy {
+
+/// A node of a condition that is bound to a call: positions instead of names, bit patterns instead of numbers.
+/// Every test looks at `argument & mask`, unsigned.
+struct BoundNode {
+    Node::Kind kind = Node::Kind::all;  ///< never `bits`
+    bool outside = false;               ///< of a range: true where the value is not in it
+    std::uint8_t position = 0;          ///< of a test: which argument, 0 to 5
+    std::uint16_t size = 1;
+    std::uint16_t count = 0;  ///< of a member
+    std::uint64_t mask = 0;   ///< of a test
+    std::uint64_t low = 0;    ///< of a range
+    std::uint64_t high = 0;   ///< of a range
+    std::uint64_t extra = 0;  ///< of values: the third; `low` and `high` are the first two
+
+    friend constexpr bool operator==(const BoundNode&, const BoundNode&) = default;
+};
+
+/// The nodes that one condition may have: its tests, the joints between them, and a third of the values of in().
+inline constexpr std::size_t max_condition_nodes = 32;
+
+/// The `index`-th value of a member node.
+template <class Bound>
+constexpr auto& member_value(Bound* member, unsigned index) noexcept {
+    auto& values = member[1 + index / 3];
+    return index % 3 == 0 ? values.low : index % 3 == 1 ? values.high : values.extra;
+}
+
+namespace detail {
+
+/// Turns the numbers of one test into patterns of the argument's type, or finds that they do not fit.
+class Binder {
+public:
+    constexpr Binder(int number, const abi::Argument& argument, const Node& node)
+        : number_{number}, argument_{argument.name}, meaning_{abi::info(argument.type).meaning} {
+        const abi::TypeInfo& type = abi::info(argument.type);
+        is_signed_ = node.width.bits != 0 ? node.width.is_signed : type.is_signed;
+        takes_patterns_ = type.kind == abi::TypeInfo::Kind::bits;
+        compared_ = node.width.bits != 0 ? ones(node.width.bits) : type.compared;
+        register_ = node.width.bits != 0 ? compared_ : type.tested > ones(32) ? ones(64) : ones(32);
+        if (node.masked) apply_mask(node.mask, node.width.bits != 0 ? compared_ : type.tested);
+    }
+
+    constexpr std::uint64_t mask() const noexcept { return compared_; }
+
+    /// A value to look for; the sign of a constant does not matter where only its pattern does.
+    constexpr std::uint64_t pattern(const Number& value) const {
+        if (masked_) return masked_pattern(value);
+        if (value.negative && !is_signed_ && takes_patterns_) {
+            check_fit(~value.bits <= (compared_ >> 1));
+            return value.bits & compared_;
+        }
+        return ordered(value);
+    }
+
+    /// A value that is a bound.
+    constexpr std::uint64_t ordered(const Number& value) const {
+        if (masked_) return masked_pattern(value);
+        const std::uint64_t highest = is_signed_ ? compared_ >> 1 : compared_;
+        check_fit(value.negative ? is_signed_ && ~value.bits <= highest : value.bits <= highest);
+        return value.bits & compared_;
+    }
+
+    constexpr std::uint64_t lowest() const noexcept { return orders_signed() ? sign() : 0; }
+    constexpr std::uint64_t highest() const noexcept { return orders_signed() ? sign() - 1 : compared_; }
+
+    constexpr void check_order(std::uint64_t low, std::uint64_t high) const {
+        if (!ordered(low, high)) mistake::lower_bound_is_above_the_upper(number_, argument_);
+    }
+
+private:
+    static constexpr std::uint64_t ones(unsigned bits) noexcept { return ~0ULL >> (64 - bits); }
+
+    constexpr bool orders_signed() const noexcept { return is_signed_ && !masked_; }
+    constexpr std::uint64_t sign() const noexcept { return compared_ ^ (compared_ >> 1); }
+
+    /// low <= high in the order of the argument's type.
+    constexpr bool ordered(std::uint64_t low, std::uint64_t high) const noexcept {
+        return orders_signed() ? (low ^ sign()) <= (high ^ sign()) : low <= high;
+    }
+
+    constexpr void check_fit(bool fits) const {
+        if (!fits) mistake::value_does_not_fit_the_argument(number_, argument_, meaning_);
+    }
+
+    /// A complement (`~O_CLOEXEC`) is a mask of the register's width, whatever integer type it was written in.
+    constexpr std::uint64_t register_pattern(const Number& value) const {
+        const std::uint64_t sign_and_above = ~(register_ >> 1);
+        const bool complement = (value.bits & sign_and_above) == sign_and_above;
+        check_fit(complement || (!value.negative && value.bits <= register_));
+        return value.bits & register_;
+    }
+
+    constexpr void apply_mask(const Number& mask, std::uint64_t tested) {
+        masked_ = true;
+        compared_ = register_pattern(mask) & tested;
+        if (compared_ == 0) mistake::mask_covers_no_bit_that_the_kernel_reads(number_, argument_);
+    }
+
+    constexpr std::uint64_t masked_pattern(const Number& value) const {
+        const std::uint64_t bits = register_pattern(value);
+        if ((bits & ~compared_) != 0) mistake::value_has_bits_outside_the_mask(number_, argument_);
+        return bits;
+    }
+
+    int number_;
+    abi::ArgName argument_;
+    const char* meaning_;
+    bool is_signed_ = false;
+    bool takes_patterns_ = false;
+    bool masked_ = false;
+    std::uint64_t compared_ = 0;  ///< the bits that take part
+    std::uint64_t register_ = 0;  ///< the bits that a mask may be written with
+};
+
+constexpr void bind_range(const Binder& binder, const Node& node, BoundNode& bound) {
+    const bool equal = !node.low_open && !node.high_open && node.values[0].bits == node.values[1].bits &&
+                       node.values[0].negative == node.values[1].negative;
+    bound.low = equal           ? binder.pattern(node.values[0])
+                : node.low_open ? binder.lowest()
+                                : binder.ordered(node.values[0]);
+    bound.high = equal ? bound.low : node.high_open ? binder.highest() : binder.ordered(node.values[1]);
+    if (!equal) binder.check_order(bound.low, bound.high);
+    if (bound.low > bound.high) {  // a signed range that holds -1 and 0: what lies outside it is one unsigned range
+        bound.outside = bound.low - bound.high > 1;
+        const std::uint64_t below = bound.high;
+        bound.high = bound.outside ? bound.low - 1 : binder.mask();
+        bound.low = bound.outside ? below + 1 : 0;
+    }
+}
+
+/// Sorted, each value once.
+constexpr void bind_values(const Binder& binder, const Node* nodes, BoundNode* bound) {
+    std::uint16_t count = 0;
+    for (std::uint16_t i = 0; i < nodes->count; ++i) {
+        const std::uint64_t value = binder.pattern(nodes[1 + i / 3].values[i % 3]);
+        std::uint16_t place = count;
+        while (place > 0 && member_value(bound, place - 1U) > value) --place;
+        if (place > 0 && member_value(bound, place - 1U) == value) continue;
+        for (std::uint16_t j = count++; j > place; --j) member_value(bound, j) = member_value(bound, j - 1U);
+        member_value(bound, place) = value;
+    }
+    bound->count = count;
+}
+
+}  // namespace detail
+
+/// Binds `count` nodes of a condition to a call. Every argument that they name is one of the call's.
+constexpr void bind(const Node* nodes, std::size_t count, const abi::Syscall& call, BoundNode* bound) {
+    for (std::size_t i = 0; i < count; ++i) {
+        const Node& node = nodes[i];
+        BoundNode& target = bound[i];
+        target.kind = node.kind;
+        target.size = node.size;
+        if (node.argument == abi::ArgName::none) continue;
+        const int position = call.position(node.argument);
+        const detail::Binder binder{call.number(), call.arguments[position], node};
+        target.position = static_cast<std::uint8_t>(position);
+        target.mask = binder.mask();
+        if (node.kind == Node::Kind::bits) {
+            target.kind = Node::Kind::range;
+            target.outside = true;
+        } else if (node.kind == Node::Kind::range) {
+            detail::bind_range(binder, node, target);
+        } else {
+            for (std::size_t v = 1; v < node.size; ++v) bound[i + v].kind = Node::Kind::values;
+            detail::bind_values(binder, &node, &target);
+            i += node.size - 1U;
+        }
+    }
+}
+
+/// Whether a condition holds for the six argument registers.
+constexpr bool matches(const BoundNode* node, const std::uint64_t* arguments) noexcept {
+    switch (node->kind) {
+        case Node::Kind::range: {
+            const std::uint64_t value = arguments[node->position] & node->mask;
+            return (node->low <= value && value <= node->high) != node->outside;
+        }
+        case Node::Kind::member: {
+            const std::uint64_t value = arguments[node->position] & node->mask;
+            for (unsigned i = 0; i < node->count; ++i)
+                if (member_value(node, i) == value) return true;
+            return false;
+        }
+        case Node::Kind::negate: return !matches(node + 1, arguments);
+        case Node::Kind::any:
+            for (const BoundNode* part = node + 1; part < node + node->size; part += part->size)
+                if (matches(part, arguments)) return true;
+            return false;
+        default:
+            for (const BoundNode* part = node + 1; part < node + node->size; part += part->size)
+                if (!matches(part, arguments)) return false;
+            return true;
+    }
+}
+
+}  // namespace sysguard::policy

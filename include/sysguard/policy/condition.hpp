@@ -1,0 +1,115 @@
+#pragma once
+
+#include "../abi/arguments.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace sysguard::policy {
+
+/// An integer as it was written, before the argument's type is known.
+struct Number {
+    std::uint64_t bits = 0;
+    bool negative = false;
+};
+
+/// What an argument can be compared with: an integer or an enumerator.
+template <class T>
+concept Comparable = (std::is_integral_v<T> && !std::is_same_v<T, bool>) || std::is_enum_v<T>;
+
+template <Comparable T>
+constexpr Number number(T value) noexcept {
+    if constexpr (std::is_enum_v<T>)
+        return number(static_cast<std::underlying_type_t<T>>(value));
+    else
+        return {static_cast<std::uint64_t>(value), value < T{}};
+}
+
+/// The width that `as<T>()` gives to an argument of type `word`.
+struct Width {
+    std::uint8_t bits = 0;  ///< 0: the table says
+    bool is_signed = false;
+};
+
+/// One part of a condition. A tree in prefix order: a node is followed by its parts; `size` counts them all.
+struct Node {
+    enum class Kind : std::uint8_t {
+        all,     ///< true if every part is
+        any,     ///< true if one part is
+        negate,  ///< true if its one part is not
+        range,   ///< low <= argument <= high
+        member,  ///< argument is one of the values that follow, three to a node
+        values,  ///< carries values of a `member`
+        bits,    ///< argument & mask is not zero
+    };
+
+    Kind kind = Kind::all;
+    bool masked = false;     ///< of a test: only the bits of `mask` take part
+    bool low_open = false;   ///< of a range: no lower bound
+    bool high_open = false;  ///< of a range: no upper bound
+    abi::ArgName argument = abi::ArgName::none;
+    std::uint16_t size = 1;
+    std::uint16_t count = 0;  ///< of a member: how many values
+    Width width{};
+    Number mask{};
+    Number values[3]{};  ///< of a range: low and high
+};
+
+/// An argument that a condition names, and whether `as<T>()` gave it a width.
+struct Use {
+    abi::ArgName argument;
+    bool has_width;
+};
+
+/// A condition on arguments, not yet bound to a system call. Immutable. `capacity` bounds the nodes that it has;
+/// `uses` are the arguments that it names.
+template <std::size_t capacity, Use... uses>
+struct Condition {
+    Node nodes[capacity];
+
+    constexpr std::size_t size() const noexcept { return nodes[0].size; }
+};
+
+namespace detail {
+
+/// Appends a tree to `target` and returns the place behind it.
+template <std::size_t n, Use... uses>
+constexpr Node* append(Node* target, const Condition<n, uses...>& source, std::size_t from = 0) noexcept {
+    for (std::size_t i = from; i < source.size(); ++i) *target++ = source.nodes[i];
+    return target;
+}
+
+/// Joins two conditions under a node of `kind`; a side of the same kind gives its parts, so that chains stay flat.
+template <std::size_t n, Use... left_uses, std::size_t m, Use... right_uses>
+constexpr auto join(Node::Kind kind, const Condition<n, left_uses...>& left,
+                    const Condition<m, right_uses...>& right) noexcept {
+    Condition<n + m + 1, left_uses..., right_uses...> joined{};
+    Node* end = append(joined.nodes + 1, left, left.nodes[0].kind == kind ? 1 : 0);
+    end = append(end, right, right.nodes[0].kind == kind ? 1 : 0);
+    joined.nodes[0].kind = kind;
+    joined.nodes[0].size = static_cast<std::uint16_t>(end - joined.nodes);
+    return joined;
+}
+
+}  // namespace detail
+
+template <std::size_t n, Use... left_uses, std::size_t m, Use... right_uses>
+constexpr auto operator&&(const Condition<n, left_uses...>& left, const Condition<m, right_uses...>& right) noexcept {
+    return detail::join(Node::Kind::all, left, right);
+}
+
+template <std::size_t n, Use... left_uses, std::size_t m, Use... right_uses>
+constexpr auto operator||(const Condition<n, left_uses...>& left, const Condition<m, right_uses...>& right) noexcept {
+    return detail::join(Node::Kind::any, left, right);
+}
+
+template <std::size_t n, Use... uses>
+constexpr auto operator!(const Condition<n, uses...>& condition) noexcept {
+    Condition<n + 1, uses...> negated{};
+    negated.nodes[0].kind = Node::Kind::negate;
+    negated.nodes[0].size = static_cast<std::uint16_t>(detail::append(negated.nodes + 1, condition) - negated.nodes);
+    return negated;
+}
+
+}  // namespace sysguard::policy

@@ -1,0 +1,96 @@
+#pragma once
+
+#include "detail/cells.hpp"
+#include "mistakes.hpp"
+#include "view.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace sysguard::policy {
+
+namespace detail {
+
+/// What the earlier rules leave of one.
+enum class Reached : std::uint8_t { yes, repeats, never_matches, shadowed };
+
+/// Looks for arguments that reach one rule of a call past the earlier ones. Exact up to a bound of work, beyond which a
+/// rule counts as reachable.
+template <std::size_t capacity>
+class Reach {
+public:
+    constexpr Reach(const View& view, const RulesByCall<capacity>& by_call, int rule) noexcept
+        : view_{view}, by_call_{by_call}, rule_{rule}, number_{view.rules[rule].number} {}
+
+    constexpr Reached check() const noexcept {
+        const RuleRecord& rule = view_.rules[rule_];
+        if (all_earlier_say(rule.decision) && rule.node_count <= 1) return Reached::yes;
+        Grid grid;
+        for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i))
+            grid.add(view_.condition(view_.rules[i]), view_.rules[i].node_count);
+        grid.add(view_.condition(rule), rule.node_count);
+        return grid.split(most_combinations()) ? search(grid) : Reached::yes;
+    }
+
+private:
+    static constexpr std::size_t most_combinations() noexcept {
+        return std::is_constant_evaluated() ? 1U << 13 : 1U << 20;
+    }
+
+    constexpr bool all_earlier_say(const Decision& decision) const noexcept {
+        for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i))
+            if (view_.rules[i].decision != decision) return false;
+        return true;
+    }
+
+    constexpr bool holds(const RuleRecord& rule, const std::uint64_t* arguments) const noexcept {
+        return rule.node_count == 0 || matches(view_.condition(rule), arguments);
+    }
+
+    constexpr Reached search(const Grid& grid) const noexcept {
+        const RuleRecord& rule = view_.rules[rule_];
+        bool can_match = false;
+        bool shadow_differs = false;
+        for (std::size_t combination = 0; combination < grid.size(); ++combination) {
+            std::uint64_t arguments[abi::max_arguments]{};
+            grid.get(combination, arguments);
+            if (!holds(rule, arguments)) continue;
+            can_match = true;
+            int first = by_call_.first(number_);
+            while (first != rule_ && !holds(view_.rules[first], arguments)) first = by_call_.next(first);
+            if (first == rule_) return Reached::yes;
+            shadow_differs = shadow_differs || view_.rules[first].decision != rule.decision;
+        }
+        if (!can_match) return Reached::never_matches;
+        return shadow_differs ? Reached::shadowed : Reached::repeats;
+    }
+
+    const View& view_;
+    const RulesByCall<capacity>& by_call_;
+    int rule_;
+    int number_;
+};
+
+}  // namespace detail
+
+/// Refuses a policy in which some rule can never match, or is always preceded by rules that say something else. A rule
+/// for a family is refused where that is so for each of its calls. Rules that only repeat what earlier ones said are
+/// fine, so that presets may overlap.
+template <std::size_t capacity>
+constexpr void check_reachable(const View& view, const RulesByCall<capacity>& by_call) {
+    for (std::size_t i = 0; i < view.rule_count;) {
+        const int number = view.rules[i].number;
+        const detail::Reached first = detail::Reach<capacity>{view, by_call, static_cast<int>(i)}.check();
+        bool useless = first == detail::Reached::never_matches || first == detail::Reached::shadowed;
+        for (++i; i < view.rule_count && view.rules[i].of_same_rule; ++i) {
+            if (!useless) continue;
+            const detail::Reached next = detail::Reach<capacity>{view, by_call, static_cast<int>(i)}.check();
+            useless = next == detail::Reached::never_matches || next == detail::Reached::shadowed;
+        }
+        if (useless && first == detail::Reached::never_matches) mistake::rule_can_never_match(number);
+        if (useless) mistake::rule_can_never_be_reached_because_earlier_rules_always_match(number);
+    }
+}
+
+}  // namespace sysguard::policy

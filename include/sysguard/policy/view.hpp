@@ -1,0 +1,64 @@
+#pragma once
+
+#include "rules.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+
+namespace sysguard::policy {
+
+/// A whole policy, whatever its type: rules in their order and what happens otherwise. Owns nothing.
+struct View {
+    const RuleRecord* rules = nullptr;
+    std::size_t rule_count = 0;
+    const BoundNode* nodes = nullptr;
+    Decision otherwise{};  ///< for a call of the table that no rule matches
+    Decision foreign{};    ///< for a call through another ABI: x32, or 32-bit on a 64-bit kernel
+
+    constexpr const BoundNode* condition(const RuleRecord& rule) const noexcept { return nodes + rule.first_node; }
+};
+
+/// What a call newer than the table, or unknown to it, gets: libcs then fall back as they do on an older kernel.
+inline constexpr Decision unknown_call{Action::deny, ENOSYS};
+
+/// The number -1 is no call: a tracer skips a call by setting it, and the result is the tracer's (ptrace(2)). Filters
+/// let it pass.
+inline constexpr std::uint32_t skipped_call = 0xffffffff;
+
+/// Evaluates the rules themselves: the first that matches decides. `arguments` are the six registers. This is the
+/// reference that filter and kernel are compared with. Thread-safe.
+constexpr Decision decide(const View& view, int number, const std::uint64_t* arguments) noexcept {
+    const auto bits = static_cast<std::uint32_t>(number);
+    if (bits == skipped_call) return {Action::allow};
+    if (abi::native_abi == abi::Abi::x86_64 && bits >= abi::x32_bit) return view.foreign;
+    if (abi::find(number) == nullptr) return unknown_call;
+    for (std::size_t i = 0; i < view.rule_count; ++i) {
+        const RuleRecord& rule = view.rules[i];
+        if (rule.number == number && (rule.node_count == 0 || matches(view.condition(rule), arguments)))
+            return rule.decision;
+    }
+    return view.otherwise;
+}
+
+/// The rules of each call, in their order: indices, ended by -1.
+template <std::size_t capacity>
+class RulesByCall {
+public:
+    constexpr explicit RulesByCall(const View& view) noexcept {
+        for (std::int16_t& first : first_) first = -1;
+        for (std::size_t i = view.rule_count; i-- > 0;) {
+            next_[i] = first_[view.rules[i].number];
+            first_[view.rules[i].number] = static_cast<std::int16_t>(i);
+        }
+    }
+
+    constexpr int first(int number) const noexcept { return first_[number]; }
+    constexpr int next(int rule) const noexcept { return next_[rule]; }
+
+private:
+    std::int16_t first_[abi::native_limit]{};
+    std::int16_t next_[capacity == 0 ? 1 : capacity]{};
+};
+
+}  // namespace sysguard::policy

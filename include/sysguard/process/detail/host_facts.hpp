@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace sysguard::process::detail {
+
+/// Bytes of this process's address space: the first field of /proc/self/statm (proc_pid_statm(5)). 0 where /proc is
+/// not there.
+inline std::uint64_t address_space_size() noexcept {
+    std::FILE* const file = std::fopen("/proc/self/statm", "re");
+    if (file == nullptr) return 0;
+    unsigned long long pages = 0;
+    if (std::fscanf(file, "%llu", &pages) != 1) pages = 0;
+    std::fclose(file);
+    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+inline std::size_t count_entries(const char* path) noexcept {
+    DIR* const directory = ::opendir(path);
+    if (directory == nullptr) return 0;
+    std::size_t count = 0;
+    while (const dirent* const entry = ::readdir(directory)) count += entry->d_name[0] != '.';
+    ::closedir(directory);
+    return count;
+}
+
+/// How many processes and threads a user runs, as far as /proc shows them.
+inline std::size_t count_tasks_of(uid_t user) noexcept {
+    DIR* const processes = ::opendir("/proc");
+    if (processes == nullptr) return 0;
+    std::size_t count = 0;
+    while (const dirent* const entry = ::readdir(processes)) {
+        const int pid = std::atoi(entry->d_name);
+        char path[32];
+        std::snprintf(path, sizeof path, "/proc/%d/task", pid);
+        struct stat info {};
+        if (pid > 0 && ::stat(path, &info) == 0 && info.st_uid == user) count += count_entries(path);
+    }
+    ::closedir(processes);
+    return count;
+}
+
+}  // namespace sysguard::process::detail

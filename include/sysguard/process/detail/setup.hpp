@@ -1,0 +1,156 @@
+#pragma once
+
+#include "plan.hpp"
+#include "raw_call.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <csignal>
+
+/// What a worker does to itself before it runs what is not trusted. All of this runs in the child, which may share the
+/// host's memory: system calls only, on what the plan prepared.
+namespace sysguard::process::detail {
+
+/// Notes the first failure. Returns whether there was none.
+SYSGUARD_BARE inline bool check(Plan& plan, Step step, long result) noexcept {
+    if (result >= 0) return true;
+    plan.failure.step = step;
+    plan.failure.error = static_cast<int>(-result);
+    return false;
+}
+
+SYSGUARD_BARE inline bool is_target(const Plan& plan, int fd) noexcept {
+    for (std::size_t i = 0; i < plan.move_count; ++i)
+        if (plan.moves[i].to == fd) return true;
+    return false;
+}
+
+/// Closes one gap between descriptors that stay, on kernels without close_range (before Linux 5.9) too.
+SYSGUARD_BARE inline long close_gap(unsigned first, unsigned last) noexcept {
+    if (first > last) return 0;
+    const long result = raw_call(SYS_close_range, first, last, 0);
+    if (result != -ENOSYS && result != -EPERM) return result;
+
+    // The directory's entries come in a struct linux_dirent64: inode, offset, length, type, name.
+    const long directory = raw_call(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return directory;
+    alignas(8) char entries[1024];
+    bool closed_some = true;
+    while (closed_some) {
+        closed_some = false;
+        raw_call(SYS_lseek, directory, 0, SEEK_SET);
+        for (;;) {
+            const long bytes = raw_call(SYS_getdents64, directory, entries, sizeof entries);
+            if (bytes < 0) return bytes;
+            if (bytes == 0) break;
+            for (long at = 0; at < bytes;) {
+                unsigned fd = 0;
+                const char* digit = entries + at + 19;
+                bool number = *digit != 0;
+                for (; *digit != 0; ++digit) {
+                    number = number && *digit >= '0' && *digit <= '9';
+                    fd = fd * 10 + static_cast<unsigned>(*digit - '0');
+                }
+                if (number && fd >= first && fd <= last && fd != static_cast<unsigned>(directory)) {
+                    raw_call(SYS_close, fd);
+                    closed_some = true;
+                }
+                std::uint16_t length;
+                __builtin_memcpy(&length, entries + at + 16, sizeof length);
+                at += length;
+            }
+        }
+    }
+    return raw_call(SYS_close, directory);
+}
+
+/// Brings every descriptor to its place and closes all others.
+SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
+    int beyond = 3;
+    for (std::size_t i = 0; i < plan.move_count; ++i)
+        if (plan.moves[i].to >= beyond) beyond = plan.moves[i].to + 1;
+    for (std::size_t i = 0; i < plan.move_count; ++i) {
+        DescriptorMove& move = plan.moves[i];
+        if (move.from < 0 || move.from == move.to || !is_target(plan, move.from)) continue;
+        const long aside = raw_call(SYS_fcntl, move.from, F_DUPFD_CLOEXEC, beyond);
+        if (aside < 0) return aside;
+        move.from = static_cast<int>(aside);
+    }
+    for (std::size_t i = 0; i < plan.move_count; ++i) {
+        const DescriptorMove& move = plan.moves[i];
+        long result = 0;
+        if (move.from < 0)
+            raw_call(SYS_close, move.to);
+        else if (move.from == move.to)
+            result = raw_call(SYS_fcntl, move.to, F_SETFD, 0);
+        else
+            result = raw_call(SYS_dup3, move.from, move.to, 0);
+        if (result < 0) return result;
+    }
+    unsigned next = 0;
+    for (std::size_t i = 0; i < plan.move_count; ++i) {
+        const auto kept = static_cast<unsigned>(plan.moves[i].to);
+        if (kept > next)
+            if (const long result = close_gap(next, kept - 1); result < 0) return result;
+        next = kept + 1;
+    }
+    if (plan.channel < 0) return close_gap(next, ~0U);
+    const auto channel = static_cast<unsigned>(plan.channel);
+    if (const long result = close_gap(next, channel - 1); result < 0) return result;
+    return close_gap(channel + 1, ~0U);
+}
+
+/// Default dispositions and an empty mask, whatever the host has. Signals 32 and 33 are libc's own (nptl(7)): a forked
+/// function still needs their handlers.
+SYSGUARD_BARE inline long reset_signals() noexcept {
+    const std::uint64_t action[4] = {};  // struct sigaction of the kernel: SIG_DFL, no flags, no restorer, no mask
+    for (int signal = 1; signal <= 64; ++signal)
+        if (signal != SIGKILL && signal != SIGSTOP && signal != 32 && signal != 33)
+            raw_call(SYS_rt_sigaction, signal, action, nullptr, 8);
+    const std::uint64_t none = 0;
+    return raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, 8);
+}
+
+/// Dies with the thread that started it. Where that thread's process is gone already, it is too late for the signal.
+SYSGUARD_BARE inline long tie_to_host(const Plan& plan) noexcept {
+    const long result = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (result < 0) return result;
+    return raw_call(SYS_getppid) == plan.host ? 0 : -ESRCH;
+}
+
+SYSGUARD_BARE inline long set_limits(const Plan& plan) noexcept {
+    for (std::size_t i = 0; i < plan.limit_count; ++i) {
+        const ResourceLimit& limit = plan.limits[i];
+        const long result = raw_call(SYS_prlimit64, 0, limit.resource, &limit.value, nullptr);
+        if (result < 0) return result;
+    }
+    return 0;
+}
+
+/// All steps between the descriptors and the filter. Returns false, with the failure noted, where one fails.
+SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
+    if (!check(plan, Step::session, raw_call(SYS_setsid))) return false;
+    if (!check(plan, Step::parent, tie_to_host(plan))) return false;
+    if (plan.directory != nullptr && !check(plan, Step::directory, raw_call(SYS_chdir, plan.directory))) return false;
+    raw_call(SYS_umask, plan.umask);
+    if (!check(plan, Step::limits, set_limits(plan))) return false;
+    if (!check(plan, Step::signals, reset_signals())) return false;
+    return check(plan, Step::no_new_privs, raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+/// Installs the filter on the calling thread, or with TSYNC on its whole process. From here on only what the filter
+/// lets through works. Returns the listener where one is wanted.
+SYSGUARD_BARE inline long install_filter(Plan& plan, unsigned flags) noexcept {
+    plan.filter[plan.own_pid_at].k = static_cast<std::uint32_t>(raw_call(SYS_getpid));
+    const sock_fprog program{static_cast<unsigned short>(plan.filter_size), plan.filter};
+    return raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+}  // namespace sysguard::process::detail

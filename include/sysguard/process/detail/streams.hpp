@@ -1,0 +1,110 @@
+#pragma once
+
+#include "../../abi/error.hpp"
+#include "../child.hpp"
+#include "../descriptor.hpp"
+#include "../launch.hpp"
+#include "plan.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace sysguard::process::detail {
+
+/// The worker's descriptors as the host prepares them: what goes where, and the ends that stay.
+class Streams {
+public:
+    /// Opens what the launch asks for. Throws `Error`.
+    Streams(const Launch& launch, Child& child, bool with_channel) {
+        add(launch.input, 0, child.input);
+        add(launch.output, 1, child.output);
+        add(launch.error, 2, child.error);
+        for (const PassedDescriptor& passed : launch.descriptors) {
+            if (passed.worker < 3) throw Error{EINVAL, "pass a descriptor: 0, 1 and 2 are input, output and error"};
+            check_open(passed.host);
+            moves_.push_back({passed.host, passed.worker});
+        }
+        std::sort(moves_.begin(), moves_.end(), [](const auto& a, const auto& b) { return a.to < b.to; });
+        for (std::size_t i = 1; i < moves_.size(); ++i)
+            if (moves_[i].to == moves_[i - 1].to) throw Error{EINVAL, "pass a descriptor: two get the same number"};
+        if (with_channel) open_channel(child);
+    }
+
+    void enter(Plan& plan) noexcept {
+        plan.moves = moves_.data();
+        plan.move_count = moves_.size();
+        plan.channel = channel_.get();
+    }
+
+    /// Closes what only the worker is to hold, once it has started.
+    void close_worker_ends() noexcept {
+        kept_.clear();
+        channel_.reset();
+    }
+
+private:
+    static void check_open(int fd) {
+        if (::fcntl(fd, F_GETFD) < 0) throw Error{errno, "pass descriptor " + std::to_string(fd)};
+    }
+
+    void add(const Stdio& stream, int to, Descriptor& host_end) {
+        switch (stream.kind()) {
+            case Stdio::Kind::closed: moves_.push_back({-1, to}); return;
+            case Stdio::Kind::descriptor:
+                check_open(stream.fd());
+                moves_.push_back({stream.fd(), to});
+                return;
+            case Stdio::Kind::inherited:
+                if (::fcntl(to, F_GETFD) < 0) break;
+                moves_.push_back({to, to});
+                return;
+            case Stdio::Kind::captured:
+                if (to == 0) throw Error{EINVAL, "capture the input: only output can be captured"};
+                add_pipe(to, host_end, O_NONBLOCK);
+                return;
+            case Stdio::Kind::piped: add_pipe(to, host_end, 0); return;
+            case Stdio::Kind::null: break;
+        }
+        Descriptor null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+        if (!null) throw Error{errno, "open /dev/null"};
+        keep(std::move(null), to);
+    }
+
+    void add_pipe(int to, Descriptor& host_end, int flags) {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) throw Error{errno, "make a pipe"};
+        Descriptor reading{ends[0]};
+        Descriptor writing{ends[1]};
+        Descriptor& hosts = to == 0 ? writing : reading;
+        if (flags != 0 && ::fcntl(hosts.get(), F_SETFL, flags) != 0) throw Error{errno, "make a pipe non-blocking"};
+        host_end = std::move(hosts);
+        keep(std::move(to == 0 ? reading : writing), to);
+    }
+
+    void keep(Descriptor descriptor, int to) {
+        moves_.push_back({descriptor.get(), to});
+        kept_.push_back(std::move(descriptor));
+    }
+
+    /// The worker's end lies above all numbers that it uses, so that nothing is put in its place.
+    void open_channel(Child& child) {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+            throw Error{errno, "make a socket pair"};
+        child.channel.reset(ends[0]);
+        const Descriptor low{ends[1]};
+        channel_.reset(::fcntl(low.get(), F_DUPFD_CLOEXEC, moves_.back().to + 1));
+        if (!channel_) throw Error{errno, "make a socket pair"};
+    }
+
+    std::vector<DescriptorMove> moves_;
+    std::vector<Descriptor> kept_;
+    Descriptor channel_;
+};
+
+}  // namespace sysguard::process::detail

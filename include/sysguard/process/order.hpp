@@ -1,0 +1,124 @@
+#pragma once
+
+#include "../abi/error.hpp"
+#include "child.hpp"
+#include "confinement.hpp"
+#include "detail/host_facts.hpp"
+#include "detail/streams.hpp"
+#include "launch.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace sysguard::process {
+
+/// One worker that is to be started: everything the start needs, in memory that the host owns.
+class Order {
+public:
+    /// For a program. `command` is its path and its arguments. Throws `Error` for what the host got wrong.
+    static Order program(const Confinement& confinement, std::vector<std::string> command, const Launch& launch,
+                         Child& child) {
+        if (command.empty()) throw Error{EINVAL, "run a program: the command is empty"};
+        Order order{confinement, launch, child, 0};
+        order.command_ = std::move(command);
+        order.environment_ = launch.environment;
+        order.argv_ = pointers(order.command_);
+        order.envp_ = pointers(order.environment_);
+        if (::getrandom(&order.plan_.pass, sizeof order.plan_.pass, 0) != sizeof order.plan_.pass)
+            throw Error{errno, "draw a random number"};
+        order.entry_filter_.set_pass(order.plan_.pass);
+        return order;
+    }
+
+    /// For a function of the host's, in a fork of it.
+    static Order function(const Confinement& confinement, const Launch& launch, Child& child) {
+        return Order{confinement, launch, child, detail::address_space_size()};
+    }
+
+    /// The plan. It points into this order, and is good for one start.
+    detail::Plan& plan() noexcept {
+        streams_.enter(plan_);
+        plan_.directory = directory_.empty() ? nullptr : directory_.c_str();
+        plan_.limits = limits_.data();
+        plan_.limit_count = limits_.size();
+        plan_.filter = entry_filter_.data();
+        plan_.filter_size = entry_filter_.size();
+        plan_.own_pid_at = detail::EntryFilter::own_pid;
+        plan_.path = command_.empty() ? nullptr : command_.front().c_str();
+        plan_.argv = argv_.data();
+        plan_.envp = envp_.data();
+        return plan_;
+    }
+
+    /// To be called when the worker has started: closes the ends that only it is to hold.
+    void close_worker_ends() noexcept { streams_.close_worker_ends(); }
+
+private:
+    Order(const Confinement& confinement, const Launch& launch, Child& child, std::uint64_t shared_memory)
+        : streams_{launch, child, confinement.asks_the_host()},
+          entry_filter_{confinement.entry_filter()},
+          directory_{launch.directory} {
+        plan_.host = ::getpid();
+        plan_.umask = launch.umask;
+        plan_.wants_listener = confinement.asks_the_host();
+        add_limits(confinement, shared_memory);
+    }
+
+    void add_limits(const Confinement& confinement, std::uint64_t shared_memory) {
+        const Limits& limits = confinement.limits();
+        limit(RLIMIT_CORE, 0);  // a dump of a forked worker would hold the host's memory
+        if (limits.memory) limit(RLIMIT_AS, *limits.memory + shared_memory);
+        if (limits.cpu) {
+            const auto seconds = std::chrono::ceil<std::chrono::seconds>(*limits.cpu).count();
+            const auto soft = static_cast<rlim_t>(seconds > 0 ? seconds : 1);
+            limit(RLIMIT_CPU, soft, soft + 1);
+        }
+        if (limits.processes && (confinement.tasks().processes || confinement.tasks().threads))
+            limit(RLIMIT_NPROC, *limits.processes + detail::count_tasks_of(::getuid()));
+        if (limits.open_files) limit(RLIMIT_NOFILE, *limits.open_files);
+        if (limits.file_size) limit(RLIMIT_FSIZE, *limits.file_size);
+        if (limits.stack) limit(RLIMIT_STACK, *limits.stack);
+    }
+
+    void limit(int resource, std::uint64_t most) { limit(resource, most, most); }
+
+    /// Where the host itself is held to less, that holds.
+    void limit(int resource, std::uint64_t soft, std::uint64_t hard) {
+        rlimit own{};
+        if (::getrlimit(static_cast<__rlimit_resource>(resource), &own) != 0)
+            throw Error{errno, "read the host's limits"};
+        limits_.push_back({resource, {std::min<rlim_t>(soft, own.rlim_max), std::min<rlim_t>(hard, own.rlim_max)}});
+    }
+
+    static std::vector<char*> pointers(std::vector<std::string>& strings) {
+        std::vector<char*> list;
+        list.reserve(strings.size() + 1);
+        for (std::string& string : strings) {
+            if (string.find('\0') != std::string::npos)
+                throw Error{EINVAL, "run a program: a string with a zero byte in it would be cut"};
+            list.push_back(string.data());
+        }
+        list.push_back(nullptr);
+        return list;
+    }
+
+    detail::Streams streams_;
+    detail::EntryFilter entry_filter_;
+    std::string directory_;
+    std::vector<detail::ResourceLimit> limits_;
+    std::vector<std::string> command_;
+    std::vector<std::string> environment_;
+    std::vector<char*> argv_;
+    std::vector<char*> envp_;
+    detail::Plan plan_{};
+};
+
+}  // namespace sysguard::process

@@ -1,0 +1,128 @@
+#pragma once
+
+#include "../abi/error.hpp"
+#include "child.hpp"
+#include "detail/clone.hpp"
+#include "detail/courier.hpp"
+#include "detail/setup.hpp"
+#include "detail/signals.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <csignal>
+
+namespace sysguard::process {
+
+namespace detail {
+
+/// The stacks of the tasks that start a program. The host's own stack holds them: the host waits meanwhile.
+struct StartStacks {
+    alignas(64) char program[16384];
+    alignas(64) char courier[16384];
+};
+
+/// A program on its way: the plan, and what the courier needs.
+struct ProgramStart {
+    Plan* plan = nullptr;
+    StartStacks* stacks = nullptr;
+    CloneArguments arguments{};
+    int pidfd = -1;
+    long pid = -1;
+};
+
+/// Runs as the worker, its descriptors in place, until its program takes over.
+SYSGUARD_BARE inline void become_program(void* start) noexcept {
+    Plan& plan = *static_cast<ProgramStart*>(start)->plan;
+    if (confine(plan)) {
+        const long listener = install_filter(plan, plan.wants_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+        if (check(plan, Step::filter, listener)) {
+            plan.listener = static_cast<int>(listener);
+            check(plan, Step::execute, raw_call(SYS_execve, plan.path, plan.argv, plan.envp, 0, 0, plan.pass));
+        }
+    }
+    raw_call(SYS_exit_group, 127);
+}
+
+SYSGUARD_BARE inline void place_and_become_program(void* start) noexcept {
+    Plan& plan = *static_cast<ProgramStart*>(start)->plan;
+    if (check(plan, Step::descriptors, place_descriptors(plan))) become_program(start);
+}
+
+/// Runs as the courier: starts the worker as the host's child, with a descriptor table of their own, and when the
+/// program has taken over sends the host what only this table holds, the pidfd and the listener. The worker never has
+/// its listener: execve closes it.
+SYSGUARD_BARE inline void start_and_deliver(void* argument) noexcept {
+    auto& start = *static_cast<ProgramStart*>(argument);
+    Plan& plan = *start.plan;
+    if (!check(plan, Step::descriptors, place_descriptors(plan))) return;
+    start.arguments = {};
+    start.arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PARENT | CLONE_PIDFD;
+    start.arguments.pidfd = reinterpret_cast<std::uint64_t>(&start.pidfd);
+    start.arguments.stack = reinterpret_cast<std::uint64_t>(start.stacks->program);
+    start.arguments.stack_size = sizeof start.stacks->program;
+    start.pid = start_task(start.arguments, become_program, argument);
+    if (!check(plan, Step::create, start.pid) || plan.failure.step != Step::none) return;
+    HandOver sent;
+    sent.descriptors[0] = start.pidfd;
+    sent.descriptors[1] = plan.listener;
+    sent.count = 2;
+    check(plan, Step::hand_over, send_descriptors(plan.channel, sent));
+}
+
+/// What the courier sent. A worker whose listener was lost on the way, as the host has no room for it, is ended.
+inline void take_delivery(Child& child) noexcept {
+    Descriptor received[HandOver::most];
+    const int count = receive_descriptors(child.channel.get(), received);
+    child.pidfd = std::move(received[0]);
+    child.listener = std::move(received[1]);
+    child.channel.reset();
+    if (count == HandOver::most) return;
+    child.failure = {Step::hand_over, count < 0 ? -count : EPIPE};
+    ::kill(child.pid, SIGKILL);
+    reap_quietly(child.pid);
+    child.pid = -1;
+}
+
+}  // namespace detail
+
+/// Starts the program of a plan in a task that shares the host's memory until the program takes over: its cost does not
+/// depend on the host's size. The calling thread waits for that moment. A step that fails is noted in the child, which
+/// is then gone. The worker dies with the calling thread. Linux 5.2 (pidfd), 5.0 where the policy asks the host.
+inline void start_program(detail::Plan& plan, Child& child) noexcept {
+    detail::StartStacks stacks;
+    detail::ProgramStart start{&plan, &stacks};
+    const bool with_courier = plan.wants_listener;
+    start.arguments.flags = CLONE_VM | CLONE_VFORK;
+    if (!with_courier) {
+        start.arguments.flags |= CLONE_PIDFD;
+        start.arguments.pidfd = reinterpret_cast<std::uint64_t>(&start.pidfd);
+    }
+    start.arguments.stack = reinterpret_cast<std::uint64_t>(stacks.courier);
+    start.arguments.stack_size = sizeof stacks.courier;
+    long first;
+    {
+        const detail::SignalsBlocked blocked;
+        first = detail::start_task(start.arguments,
+                                   with_courier ? detail::start_and_deliver : detail::place_and_become_program, &start);
+    }
+    detail::check(plan, Step::create, first);
+    if (first >= 0 && with_courier) detail::reap_quietly(first);
+    const long worker = with_courier ? start.pid : first;
+    child.failure = plan.failure;
+    if (!with_courier) child.pidfd.reset(start.pidfd);
+    if (!child.started()) {
+        if (worker > 0) detail::reap_quietly(worker);
+        child.pidfd.reset();
+        return;
+    }
+    child.pid = static_cast<pid_t>(worker);
+    if (with_courier) detail::take_delivery(child);
+}
+
+}  // namespace sysguard::process

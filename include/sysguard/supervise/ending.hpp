@@ -1,0 +1,31 @@
+#pragma once
+
+#include "../process/child.hpp"
+#include "violation.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace sysguard::supervise {
+
+/// What was collected of an output stream.
+struct Captured {
+    std::string text{};
+    std::size_t dropped = 0;  ///< bytes beyond the most that was to be kept
+};
+
+/// All that is known of a worker that is no more.
+struct Ending {
+    process::StartFailure failure{};
+    process::ExitStatus status{};
+    std::optional<Violation> violation{};
+    bool timed_out = false;  ///< the host ended it when its time was over
+    bool stopped = false;    ///< the host ended it because it was told to
+    std::chrono::nanoseconds wall{};
+    Captured output{};
+    Captured error{};
+};
+
+}  // namespace sysguard::supervise

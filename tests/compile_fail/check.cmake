@@ -1,0 +1,23 @@
+set(command ${COMPILER} -std=c++20 -fsyntax-only -I${INCLUDE} ${SOURCE})
+
+execute_process(COMMAND ${command} -DSYSGUARD_CONTROL RESULT_VARIABLE failed ERROR_VARIABLE output OUTPUT_QUIET)
+if(failed)
+    message(FATAL_ERROR "does not even compile with SYSGUARD_CONTROL:\n${output}")
+endif()
+
+execute_process(COMMAND ${command} RESULT_VARIABLE failed ERROR_VARIABLE output OUTPUT_QUIET)
+if(NOT failed)
+    message(FATAL_ERROR "compiles, and must not")
+endif()
+
+file(STRINGS ${SOURCE} expectations REGEX "^// expect: ")
+if(NOT expectations)
+    message(FATAL_ERROR "says not what to expect")
+endif()
+foreach(expectation ${expectations})
+    string(REPLACE "// expect: " "" expectation "${expectation}")
+    string(FIND "${output}" "${expectation}" at)
+    if(at EQUAL -1)
+        message(FATAL_ERROR "the compiler does not say \"${expectation}\" but:\n${output}")
+    endif()
+endforeach()

@@ -1,0 +1,2 @@
+// Starts and exits.
+int main() {}
