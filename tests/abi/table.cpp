@@ -52,9 +52,9 @@ int libseccomp_number(abi::Abi target, std::string_view name, int expected) {
 
 /// Calls of the table that libseccomp 2.5.4 of Debian 12 does not know: Linux 6.5 and later, and uprobes' own.
 const std::vector<std::string_view> unknown_to_libseccomp_2_5_4{
-    "file_getattr",      "file_setattr",      "getxattrat", "listmount",      "listns",         "listxattrat",
-    "lsm_get_self_attr", "lsm_list_modules",  "lsm_set_self_attr", "mseal",  "open_tree_attr", "removexattrat",
-    "rseq_slice_yield",  "setxattrat",        "statmount",  "uprobe",         "uretprobe",
+    "file_getattr",      "file_setattr",     "getxattrat",        "listmount", "listns",         "listxattrat",
+    "lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr", "mseal",     "open_tree_attr", "removexattrat",
+    "rseq_slice_yield",  "setxattrat",       "statmount",         "uprobe",    "uretprobe",
 };
 
 }  // namespace
@@ -108,7 +108,8 @@ TEST_CASE("numbers of all four ABIs are libseccomp's") {
     }
     CHECK(compared >= 4 * 350);
     const scmp_version* version = seccomp_version();
-    if (version->major == 2 && version->minor == 5 && version->micro == 4) CHECK(unknown == unknown_to_libseccomp_2_5_4);
+    if (version->major == 2 && version->minor == 5 && version->micro == 4)
+        CHECK(unknown == unknown_to_libseccomp_2_5_4);
 }
 
 TEST_CASE("numbers of foreign calls are libseccomp's") {
@@ -221,7 +222,8 @@ TEST_CASE("one thing has one name") {
         CHECK(argument(call, "addr"));
         CHECK(argument(call, "addrlen"));
     }
-    for (const char* call : {"read", "write", "pread64", "sendto", "recvfrom", "getrandom", "getdents64", "readlinkat"}) {
+    for (const char* call :
+         {"read", "write", "pread64", "sendto", "recvfrom", "getrandom", "getdents64", "readlinkat"}) {
         CHECK(argument(call, "buf"));
         CHECK(argument(call, "count"));
     }

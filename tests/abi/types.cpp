@@ -12,7 +12,6 @@
 #include <set>
 #include <string>
 
-#include <csignal>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -22,6 +21,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
 
 namespace abi = sysguard::abi;
 
@@ -73,8 +73,8 @@ TEST_CASE("signs") {
     CHECK_FALSE(abi::info(abi::Type::uid).is_signed);
 }
 
-// What follows shows, live, that the kernel reads no more of a register than the type says: with other bits set the call
-// does the same.
+// What follows shows, live, that the kernel reads no more of a register than the type says: with other bits set the
+// call does the same.
 
 TEST_CASE("live: int arguments are read as 32 bits") {
     const long fd = ::syscall(SYS_socket, AF_INET | high_bit, SOCK_STREAM | high_bit, high_bit);

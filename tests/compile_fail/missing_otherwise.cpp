@@ -12,4 +12,6 @@ constexpr sg::Policy policy{
 #endif
 };
 
-int main() { return static_cast<int>(policy.program().size); }
+int main() {
+    return static_cast<int>(policy.program().size);
+}

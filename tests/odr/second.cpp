@@ -2,4 +2,6 @@
 
 const void* address_of_table_in_second() noexcept;
 
-const void* address_of_table_in_second() noexcept { return sysguard::abi::syscalls; }
+const void* address_of_table_in_second() noexcept {
+    return sysguard::abi::syscalls;
+}

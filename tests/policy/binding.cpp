@@ -18,8 +18,8 @@ using sysguard::Rule;
 
 namespace {
 
-/// The value of a variable, hidden from constant evaluation: what a mistake in a constant makes a compile error makes an
-/// exception here.
+/// The value of a variable, hidden from constant evaluation: what a mistake in a constant makes a compile error makes
+/// an exception here.
 template <class T>
 T runtime(T value) {
     volatile T hidden = value;
@@ -37,7 +37,9 @@ std::string message(F&& function) {
     return "";
 }
 
-bool mentions(const std::string& text, const char* words) { return text.find(words) != std::string::npos; }
+bool mentions(const std::string& text, const char* words) {
+    return text.find(words) != std::string::npos;
+}
 
 }  // namespace
 

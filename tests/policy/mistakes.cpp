@@ -28,13 +28,16 @@ TEST_CASE("each mistake says which call, and what is wrong") {
     using sysguard::abi::ArgName;
     CHECK(message([] { mistake::value_does_not_fit_the_argument(SYS_kill, ArgName::sig, "signal number"); }) ==
           "rule for kill: argument 'sig': a value that does not fit its type (signal number)");
-    CHECK(message([] { mistake::value_has_bits_outside_the_mask(SYS_kill, ArgName::sig); }).find("kill") != std::string::npos);
+    CHECK(message([] { mistake::value_has_bits_outside_the_mask(SYS_kill, ArgName::sig); }).find("kill") !=
+          std::string::npos);
     CHECK(message([] { mistake::mask_covers_no_bit_that_the_kernel_reads(SYS_kill, ArgName::sig); }).find("mask") !=
           std::string::npos);
-    CHECK(message([] { mistake::lower_bound_is_above_the_upper(SYS_kill, ArgName::sig); }).find("low") != std::string::npos);
+    CHECK(message([] { mistake::lower_bound_is_above_the_upper(SYS_kill, ArgName::sig); }).find("low") !=
+          std::string::npos);
     CHECK(message([] { mistake::errno_must_be_between_1_and_4095(SYS_kill); }).find("4095") != std::string::npos);
     CHECK(message([] { mistake::rule_can_never_match(SYS_kill); }).find("never be true") != std::string::npos);
-    CHECK(message([] { mistake::rule_can_never_be_reached_because_earlier_rules_always_match(SYS_kill); })
-              .find("never be reached") != std::string::npos);
+    CHECK(message([] {
+              mistake::rule_can_never_be_reached_because_earlier_rules_always_match(SYS_kill);
+          }).find("never be reached") != std::string::npos);
     CHECK(message([] { mistake::rule_can_never_match(100000); }).find("100000") != std::string::npos);
 }

@@ -20,7 +20,9 @@ constexpr bool holds(const auto& condition, std::uint64_t fd, std::uint64_t coun
     return policy::matches(rules.nodes() + rules.begin()->first_node, arguments);
 }
 
-constexpr bool fd_holds(const auto& condition, int fd) { return holds(condition, static_cast<std::uint64_t>(fd), 0, 0); }
+constexpr bool fd_holds(const auto& condition, int fd) {
+    return holds(condition, static_cast<std::uint64_t>(fd), 0, 0);
+}
 
 }  // namespace
 
@@ -54,7 +56,8 @@ TEST_CASE("a 32-bit argument is compared on its low half only") {
 
 TEST_CASE("a 64-bit argument is compared on both halves") {
     static_assert(holds(arg::count == 5, 0, 5, 0) && !holds(arg::count == 5, 0, 0x100000005, 0));
-    static_assert(holds(arg::count > 0xffffffff, 0, 0x100000000, 0) && !holds(arg::count > 0xffffffff, 0, 0xffffffff, 0));
+    static_assert(holds(arg::count > 0xffffffff, 0, 0x100000000, 0) &&
+                  !holds(arg::count > 0xffffffff, 0, 0xffffffff, 0));
     static_assert(holds(arg::count <= 4096, 0, 4096, 0) && !holds(arg::count <= 4096, 0, 1ULL << 40, 0));
     static_assert(holds(arg::count >= ~0ULL, 0, ~0ULL, 0));
     static_assert(holds(arg::offset < 0, 0, 0, ~0ULL) && !holds(arg::offset < 0, 0, 0, 1ULL << 62));
@@ -92,7 +95,8 @@ TEST_CASE("as<T>() gives a width and a sign") {
     };
     static_assert(check(arg::arg.as<int>() == -1, 0x1ffffffff));
     static_assert(!check(arg::arg.as<long>() == -1, 0x1ffffffff));
-    static_assert(check(arg::arg.as<unsigned>() < 5, 0x100000003) && !check(arg::arg.as<unsigned long>() < 5, 0x100000003));
+    static_assert(check(arg::arg.as<unsigned>() < 5, 0x100000003) &&
+                  !check(arg::arg.as<unsigned long>() < 5, 0x100000003));
     CHECK(check((arg::arg.as<int>() & O_APPEND) == O_APPEND, 0x100000000 | O_APPEND));
 }
 

@@ -1,5 +1,5 @@
-#include <sysguard/policy/rules.hpp>
 #include <sysguard/policy/rule.hpp>
+#include <sysguard/policy/rules.hpp>
 
 #include <doctest/doctest.h>
 

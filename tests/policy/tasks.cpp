@@ -19,8 +19,12 @@ constexpr sg::policy::Tasks tasks(const Parts&... parts) {
     return sg::policy::tasks_of(sg::Policy{parts...}.view());
 }
 
-constexpr bool none(sg::policy::Tasks tasks) { return !tasks.processes && !tasks.threads; }
-constexpr bool both(sg::policy::Tasks tasks) { return tasks.processes && tasks.threads; }
+constexpr bool none(sg::policy::Tasks tasks) {
+    return !tasks.processes && !tasks.threads;
+}
+constexpr bool both(sg::policy::Tasks tasks) {
+    return tasks.processes && tasks.threads;
+}
 
 }  // namespace
 

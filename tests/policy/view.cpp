@@ -17,12 +17,8 @@ using sg::Rule;
 namespace {
 
 constexpr sg::Policy rules{
-    Rule<SYS_kill>{arg::sig == 0}.allow(),
-    sg::allow<SYS_read>,
-    Rule<SYS_kill>{arg::pid > 0}.deny(EPERM),
-    Rule<SYS_kill>{}.kill_now(),
-    sg::foreign.deny(ENOSYS),
-    sg::otherwise.deny(EACCES),
+    Rule<SYS_kill>{arg::sig == 0}.allow(), sg::allow<SYS_read>,      Rule<SYS_kill>{arg::pid > 0}.deny(EPERM),
+    Rule<SYS_kill>{}.kill_now(),           sg::foreign.deny(ENOSYS), sg::otherwise.deny(EACCES),
 };
 
 sg::Decision decide(int number, std::uint64_t first, std::uint64_t second) {
@@ -46,7 +42,9 @@ TEST_CASE("a call that the table does not know fails with ENOSYS, whatever happe
     CHECK(decide(100000, 0, 0) == sg::Decision{Action::deny, ENOSYS});
 }
 
-TEST_CASE("-1 is a call that a tracer skips") { CHECK(decide(-1, 0, 0) == Action::allow); }
+TEST_CASE("-1 is a call that a tracer skips") {
+    CHECK(decide(-1, 0, 0) == Action::allow);
+}
 
 #if defined(__x86_64__)
 TEST_CASE("x32 numbers are foreign") {

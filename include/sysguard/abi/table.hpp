@@ -114,10 +114,15 @@ inline constexpr NumberIndex number_index = index_by_number();
 
 }  // namespace detail
 
+/// Whether a native number is a call of the table. In constant expressions to be asked instead of `find() != nullptr`,
+/// which GCC takes for no constant under -fsanitize=undefined.
+constexpr bool is_known(int number) noexcept {
+    return number >= 0 && number < native_limit && detail::number_index.rows[number] >= 0;
+}
+
 /// The call with a native number, or nullptr. The pointer is to static storage.
 constexpr const Syscall* find(int number) noexcept {
-    if (number < 0 || number >= native_limit || detail::number_index.rows[number] < 0) return nullptr;
-    return &syscalls[detail::number_index.rows[number]];
+    return is_known(number) ? &syscalls[detail::number_index.rows[number]] : nullptr;
 }
 
 /// The call of a name, or nullptr.
@@ -138,8 +143,7 @@ constexpr const Syscall* find(std::string_view name) noexcept {
 constexpr std::string_view name_of(Abi abi, int number) noexcept {
     if (number < 0) return {};
     if (abi == native_abi) {
-        const Syscall* call = find(number);
-        return call != nullptr ? call->name : std::string_view{};
+        return is_known(number) ? find(number)->name : std::string_view{};
     }
     for (const Syscall& call : syscalls)
         if (call.number(abi) == number) return call.name;

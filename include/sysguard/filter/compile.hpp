@@ -30,7 +30,7 @@ public:
 
     /// What a call of the table comes to.
     constexpr Leaf leaf(int number) {
-        Leaf leaf{return_value(view_.otherwise), -1, 0};
+        Leaf leaf{return_value(view_.otherwise)};
         std::uint16_t tested = 0;
         int rule = by_call_.first(number);
         for (; rule >= 0 && view_.rules[rule].node_count != 0; rule = by_call_.next(rule)) ++tested;
@@ -46,7 +46,7 @@ public:
 
     /// Where the code of a leaf begins; written on first use.
     constexpr Label label(const Leaf& leaf) {
-        if (leaf.block < 0) return out_.ret(leaf.value);
+        if (leaf.conditions == 0) return out_.ret(leaf.value);
         Label& known = labels_[leaf.block];
         if (known == 0) known = write(leaf);
         return known;
@@ -118,7 +118,7 @@ public:
     /// The numbers from `first` to `last`, which follow those added before.
     constexpr void add(std::uint32_t first, std::uint32_t last, const Leaf& leaf, bool known) noexcept {
         const bool likely =
-            known && (leaf.block >= 0 || leaf.value == SECCOMP_RET_ALLOW || leaf.value == SECCOMP_RET_LOG);
+            known && (leaf.conditions > 0 || leaf.value == SECCOMP_RET_ALLOW || leaf.value == SECCOMP_RET_LOG);
         if (count_ == 0 || !(ranges_[count_ - 1].leaf == leaf)) ranges_[count_++] = {first, last, 0, leaf};
         ranges_[count_ - 1].last = last;
         ranges_[count_ - 1].weight += likely ? 16 : 1;
@@ -142,13 +142,13 @@ constexpr void compile(const policy::View& view, const policy::RulesByCall<rule_
                        Program<capacity>& program) {
     detail::Emitter<capacity> out;
     detail::Blocks<capacity, rule_capacity> blocks{view, by_call, out};
-    const detail::Leaf unknown{return_value(policy::unknown_call), -1, 0};
-    const detail::Leaf foreign{return_value(view.foreign), -1, 0};
-    const detail::Leaf skipped{SECCOMP_RET_ALLOW, -1, 0};
+    const detail::Leaf unknown{return_value(policy::unknown_call)};
+    const detail::Leaf foreign{return_value(view.foreign)};
+    const detail::Leaf skipped{SECCOMP_RET_ALLOW};
 
     detail::Ranges ranges;
     for (std::uint32_t number = 0; number < abi::native_limit; ++number) {
-        const bool known = abi::find(static_cast<int>(number)) != nullptr;
+        const bool known = abi::is_known(static_cast<int>(number));
         ranges.add(number, number, known ? blocks.leaf(static_cast<int>(number)) : unknown, known);
     }
     if (abi::native_abi == abi::Abi::x86_64) {

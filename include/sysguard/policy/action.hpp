@@ -6,12 +6,12 @@ namespace sysguard {
 
 /// What becomes of a system call.
 enum class Action : std::uint8_t {
-    allow,     ///< the kernel runs it
-    log,       ///< the kernel runs it and writes it to the audit log (seccomp(2), SECCOMP_RET_LOG; Linux 4.14)
-    deny,      ///< it does not run and fails with an errno
-    fake,      ///< it does not run and is said to have returned a value
     kill,      ///< the whole worker is killed, and the outcome tells what it tried
     kill_now,  ///< the kernel kills the process on the spot; the outcome knows no details
+    deny,      ///< it does not run and fails with an errno
+    fake,      ///< it does not run and is said to have returned a value
+    log,       ///< the kernel runs it and writes it to the audit log (seccomp(2), SECCOMP_RET_LOG; Linux 4.14)
+    allow,     ///< the kernel runs it
 };
 
 constexpr const char* name(Action action) noexcept {

@@ -15,7 +15,7 @@ struct BoundNode {
     Node::Kind kind = Node::Kind::all;  ///< never `bits`
     bool outside = false;               ///< of a range: true where the value is not in it
     std::uint8_t position = 0;          ///< of a test: which argument, 0 to 5
-    std::uint16_t size = 1;
+    std::uint16_t size = 0;
     std::uint16_t count = 0;  ///< of a member
     std::uint64_t mask = 0;   ///< of a test
     std::uint64_t low = 0;    ///< of a range

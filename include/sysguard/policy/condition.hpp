@@ -49,7 +49,7 @@ struct Node {
     bool low_open = false;   ///< of a range: no lower bound
     bool high_open = false;  ///< of a range: no upper bound
     abi::ArgName argument = abi::ArgName::none;
-    std::uint16_t size = 1;
+    std::uint16_t size = 0;
     std::uint16_t count = 0;  ///< of a member: how many values
     Width width{};
     Number mask{};

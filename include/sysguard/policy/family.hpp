@@ -108,7 +108,7 @@ struct Calls {
         if constexpr (std::is_integral_v<decltype(target)>) {
             static_assert(target != -1,
                           "this architecture has no such system call; rule on its *at form or on its family");
-            static_assert(target == -1 || abi::find(static_cast<int>(target)) != nullptr,
+            static_assert(target == -1 || abi::is_known(static_cast<int>(target)),
                           "no system call of sysguard's table has this number");
             present.list[0] = static_cast<int>(target);
         } else {

@@ -101,6 +101,7 @@ struct Argument {
         static_assert(std::is_integral_v<T> && !std::is_same_v<T, bool>, "as<T>() takes an integer type");
         Node node;
         node.argument = name;
+        node.size = 1;
         node.width = Width{sizeof(T) * 8, std::is_signed_v<T>};
         return Operand<Use{name, true}>{node};
     }
@@ -111,6 +112,7 @@ private:
     static constexpr Node start = [] {
         Node node;
         node.argument = name;
+        node.size = 1;
         return node;
     }();
 

@@ -12,7 +12,7 @@ namespace sysguard::policy {
 
 /// One rule: a call, a condition, what becomes of the call. The condition lies in a pool of nodes.
 struct RuleRecord {
-    std::int16_t number = -1;
+    std::int16_t number = 0;
     std::uint16_t first_node = 0;
     std::uint16_t node_count = 0;  ///< 0: always
     bool of_same_rule = false;     ///< the rule for a family that the record before belongs to goes on

@@ -32,7 +32,7 @@ constexpr Decision decide(const View& view, int number, const std::uint64_t* arg
     const auto bits = static_cast<std::uint32_t>(number);
     if (bits == skipped_call) return {Action::allow};
     if (abi::native_abi == abi::Abi::x86_64 && bits >= abi::x32_bit) return view.foreign;
-    if (abi::find(number) == nullptr) return unknown_call;
+    if (!abi::is_known(number)) return unknown_call;
     for (std::size_t i = 0; i < view.rule_count; ++i) {
         const RuleRecord& rule = view.rules[i];
         if (rule.number == number && (rule.node_count == 0 || matches(view.condition(rule), arguments)))

@@ -10,11 +10,11 @@ namespace sysguard::filter::detail {
 /// What a range of system call numbers comes to: one return value, or a block of conditions.
 struct Leaf {
     std::uint32_t value = 0;       ///< returned where no condition matches
-    std::int16_t block = -1;       ///< the first rule of the block, -1 for none
-    std::uint16_t conditions = 0;  ///< how many rules of the call the block tests
+    std::uint16_t conditions = 0;  ///< how many rules of the call are tested; 0: there is no block
+    std::int16_t block = 0;        ///< the first of these rules
 
     friend constexpr bool operator==(const Leaf& a, const Leaf& b) noexcept {
-        return a.value == b.value && a.block == b.block;
+        return a.value == b.value && a.conditions == b.conditions && a.block == b.block;
     }
 };
 

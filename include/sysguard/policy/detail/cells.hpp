@@ -8,9 +8,8 @@
 namespace sysguard::policy::detail {
 
 /// Values of one argument that stand for all others: the tests of some conditions split the argument's values into
-/// cells in which every test has the same result, and there is a value here for each cell.
-///
-/// `complete` is false where there are more tests or cells than fit.
+/// cells in which every test has the same result, and there is a value here for each cell. All members are zero at
+/// first: elements of an array may lose other initializers when GCC 12 has seen the class in a constant expression.
 class Cells {
 public:
     constexpr void add(const BoundNode* nodes, std::size_t count, std::uint8_t position) noexcept {
@@ -33,10 +32,11 @@ public:
         else if (test_count_ <= max_mixed_tests)
             split_by_bits();
         else
-            complete_ = false;
+            overflown_ = true;
     }
 
-    constexpr bool complete() const noexcept { return complete_; }
+    /// False where there are more tests or cells than fit.
+    constexpr bool complete() const noexcept { return !overflown_; }
     constexpr std::size_t size() const noexcept { return value_count_; }
     constexpr std::uint64_t operator[](std::size_t i) const noexcept { return values_[i]; }
 
@@ -62,7 +62,7 @@ private:
 
     constexpr void add_test(const Test& test) noexcept {
         if (test_count_ == max_tests)
-            complete_ = false;
+            overflown_ = true;
         else
             tests_[test_count_++] = test;
     }
@@ -71,7 +71,7 @@ private:
         for (std::size_t i = 0; i < value_count_; ++i)
             if (values_[i] == value) return;
         if (value_count_ == max_values)
-            complete_ = false;
+            overflown_ = true;
         else
             values_[value_count_++] = value;
     }
@@ -134,7 +134,10 @@ private:
                 prefix.progress[i] = step(prefix.progress[i], set, tests_[i].low >> bit & 1, tests_[i].high >> bit & 1);
         for (std::size_t p = 0; p < next_count; ++p)
             if (same(next[p], prefix)) return true;
-        if (next_count == max_prefixes) return complete_ = false;
+        if (next_count == max_prefixes) {
+            overflown_ = true;
+            return false;
+        }
         next[next_count++] = prefix;
         return true;
     }
@@ -149,7 +152,7 @@ private:
     std::size_t test_count_ = 0;
     std::uint64_t values_[max_values]{};
     std::size_t value_count_ = 0;
-    bool complete_ = true;
+    bool overflown_ = false;
 };
 
 /// Every combination of cells of the six arguments.

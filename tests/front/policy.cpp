@@ -1,0 +1,87 @@
+#include <sysguard/policy.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+namespace sg = sysguard;
+namespace arg = sysguard::arg;
+using sg::Action;
+using sg::Rule;
+
+namespace {
+
+constexpr sg::Policy policy{
+    sg::preset::cpp_runtime,
+    sg::allow<SYS_getrandom, SYS_clock_nanosleep>,
+    Rule<SYS_socket>{arg::domain == AF_INET && arg::type != SOCK_RAW}.allow(),
+    Rule<SYS_fchmodat>{(arg::mode & 07002) != 0}.deny(EPERM),
+    sg::otherwise.kill(),
+};
+static_assert(policy.decide<SYS_socket>(AF_INET, SOCK_STREAM, 0) == Action::allow);
+static_assert(policy.decide<SYS_ptrace>(0, 0, 0, 0) == Action::kill);
+
+}  // namespace
+
+TEST_CASE("decide takes what the call takes") {
+    static_assert(policy.decide<SYS_socket>(AF_INET, SOCK_RAW, 0) == Action::kill);
+    static_assert(policy.decide<SYS_fchmodat>(0, nullptr, 0002) == sg::Decision{Action::deny, EPERM});
+    static_assert(policy.decide<SYS_fchmodat>(-100, "path", 0644) == Action::kill);
+    static_assert(policy.decide<SYS_getpid>() == Action::allow);
+    static_assert(policy.decide<SYS_read>(-1, nullptr, ~0ULL) == Action::allow);
+    const std::uint64_t registers[6] = {AF_INET, SOCK_DGRAM};
+    CHECK(policy.decide(SYS_socket, registers) == Action::allow);
+}
+
+TEST_CASE("a raw socket is one, whatever flags come with it") {
+    static_assert(policy.decide<SYS_socket>(AF_INET, SOCK_RAW | SOCK_CLOEXEC, 0) == Action::kill);
+    static_assert(policy.decide<SYS_socket>(AF_INET, SOCK_RAW | SOCK_NONBLOCK, 0) == Action::kill);
+    CHECK(policy.decide<SYS_socket>(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) == Action::allow);
+}
+
+TEST_CASE("the same types with values that are known at run time") {
+    const char* const argument = std::getenv("PATH") != nullptr ? "443" : "80";
+    const int port = std::atoi(argument);
+    const sg::Policy built{Rule<SYS_socket>{arg::protocol == port}.allow(), sg::otherwise.deny(EACCES)};
+    CHECK(built.decide<SYS_socket>(1, 2, port) == Action::allow);
+    CHECK(built.decide<SYS_socket>(1, 2, port + 1) == sg::Decision{Action::deny, EACCES});
+    CHECK(built.program().size > 0);
+}
+
+TEST_CASE("a mistake in a policy that is built at run time is an exception with the call's name") {
+    volatile int port = 443;
+    const int hidden = port;
+    try {
+        const sg::Policy built{Rule<SYS_connect>{arg::fd <= hidden}.allow(),
+                               Rule<SYS_connect>{arg::fd == hidden}.deny(EACCES), sg::otherwise.kill()};
+        FAIL("built");
+    } catch (const sg::Error& error) {
+        CHECK(error.step().find("connect") != std::string::npos);
+        CHECK(error.step().find("never be reached") != std::string::npos);
+    }
+}
+
+TEST_CASE("otherwise and foreign") {
+    constexpr sg::Policy deny{sg::foreign.deny(ENOSYS), sg::otherwise.deny(EACCES)};
+    static_assert(deny.view().otherwise == sg::Decision{Action::deny, EACCES});
+    static_assert(deny.view().foreign == sg::Decision{Action::deny, ENOSYS});
+    static_assert(sg::Policy{sg::otherwise.allow()}.view().otherwise == Action::allow);
+    static_assert(sg::Policy{sg::otherwise.log()}.view().otherwise == Action::log);
+    static_assert(sg::Policy{sg::otherwise.kill_now()}.view().otherwise == Action::kill_now);
+    CHECK_THROWS_AS((void)sg::otherwise.deny(0), sg::Error);
+    CHECK_THROWS_AS((void)sg::foreign.deny(5000), sg::Error);
+}
+
+TEST_CASE("a constant policy is a constant: it lies in read-only memory") {
+    static constexpr sg::Policy constant{sg::allow<SYS_read>, sg::otherwise.kill()};
+    CHECK(constant.program().code == constant.program().begin());
+    extern const char etext, edata;  // the linker's: read-only data lies between them, before what can be written
+    const auto at = reinterpret_cast<const char*>(constant.program().code);
+    CHECK(at > &etext);
+    CHECK(at < &edata);
+}
