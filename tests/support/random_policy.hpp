@@ -112,6 +112,7 @@ private:
         const abi::TypeInfo& info = abi::info(argument.type);
         Node node;
         node.argument = argument.name;
+        node.size = 1;
         unsigned width = 64 - static_cast<unsigned>(__builtin_clzll(info.compared));
         bool is_signed = info.is_signed;
         std::uint64_t tested = info.tested;
