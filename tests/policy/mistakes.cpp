@@ -35,6 +35,8 @@ TEST_CASE("each mistake says which call, and what is wrong") {
     CHECK(message([] { mistake::lower_bound_is_above_the_upper(SYS_kill, ArgName::sig); }).find("low") !=
           std::string::npos);
     CHECK(message([] { mistake::errno_must_be_between_1_and_4095(SYS_kill); }).find("4095") != std::string::npos);
+    CHECK(message([] { mistake::condition_has_more_parts_than_one_rule_holds(SYS_kill); }).find("32 parts") !=
+          std::string::npos);
     CHECK(message([] { mistake::rule_can_never_match(SYS_kill); }).find("never be true") != std::string::npos);
     CHECK(message([] {
               mistake::rule_can_never_be_reached_because_earlier_rules_always_match(SYS_kill);

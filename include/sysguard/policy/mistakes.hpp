@@ -42,6 +42,12 @@ namespace sysguard::policy::mistake {
     raise(number, "deny() takes an errno from 1 to 4095");
 }
 
+[[noreturn]] inline void condition_has_more_parts_than_one_rule_holds(int number) {
+    raise(number,
+          "its condition has more than 32 parts (tests, joints, and a third of the values of in()); write "
+          "several rules");
+}
+
 [[noreturn]] inline void rule_can_never_match(int number) {
     raise(number, "its condition can never be true");
 }

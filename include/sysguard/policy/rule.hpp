@@ -27,24 +27,24 @@ constexpr bool some_call_has(const int* numbers, std::size_t count, abi::ArgName
 }
 
 /// Whether a rule for `target` may look at an argument in the kernel.
-template <auto target, Use use>
+template <auto target, abi::ArgName argument, bool has_width>
 constexpr bool check_use() noexcept {
     using Kind = abi::TypeInfo::Kind;
     constexpr const auto& numbers = Calls<target>::numbers.list;
     constexpr std::size_t count = Calls<target>::count();
-    constexpr bool present = every_call_has(numbers, count, use.argument);
-    constexpr bool pointer = some_call_has(numbers, count, use.argument, Kind::pointer);
-    constexpr bool word = some_call_has(numbers, count, use.argument, Kind::word);
+    constexpr bool present = every_call_has(numbers, count, argument);
+    constexpr bool pointer = some_call_has(numbers, count, argument, Kind::pointer);
+    constexpr bool word = some_call_has(numbers, count, argument, Kind::word);
     static_assert(present,
                   "this system call has no argument of that name (of a family, every call must have it); "
                   "abi/syscalls.def lists the arguments of each call");
     static_assert(!pointer,
                   "this argument is a pointer: the filter in the kernel sees the address only, and what is "
                   "there can change after the check; rule on the call's other arguments, or on the call as a whole");
-    static_assert(!word || use.has_width,
+    static_assert(!word || has_width,
                   "how wide this argument is depends on another argument: write "
                   "arg::name.as<int>() or arg::name.as<unsigned long>(), as the kernel reads it");
-    static_assert(word || !present || !use.has_width, "the table knows the type of this argument: leave out as<T>()");
+    static_assert(word || !present || !has_width, "the table knows the type of this argument: leave out as<T>()");
     return true;
 }
 
@@ -62,13 +62,13 @@ public:
 
     template <std::size_t n, Use... uses>
     constexpr explicit Rule(const Condition<n, uses...>& condition) {
-        if constexpr ((detail::check_use<target, uses>() && ...) && n <= max_condition_nodes) {
+        if constexpr ((detail::check_use<target, uses.argument, uses.has_width>() && ...)) {
             count_ = condition.size();
+            if (count_ > max_condition_nodes)
+                mistake::condition_has_more_parts_than_one_rule_holds(Calls<target>::numbers.list[0]);
             for (std::size_t i = 0; i < calls; ++i)
                 bind(condition.nodes, count_, *abi::find(Calls<target>::numbers.list[i]), nodes_[i]);
         }
-        static_assert(n <= max_condition_nodes,
-                      "this condition has more parts than one rule holds; write several rules");
     }
 
     template <Use use>
