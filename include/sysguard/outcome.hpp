@@ -126,7 +126,7 @@ private:
             text +=
                 " (it is inside a sandbox that has a listener already, and the kernel allows one: use kill_now() "
                 "instead of kill(), which needs none)";
-        if (failure_.step == process::Step::execute && failure_.error == ENOENT)
+        if (failure_.step == process::Step::execute && name_.find('/') == std::string::npos)
             text += " (a name without a slash is not looked for in PATH)";
         return text;
     }

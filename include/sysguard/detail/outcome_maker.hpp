@@ -37,10 +37,10 @@ public:
     /// The same for a function, whose process left `area`.
     Outcome function(process::ResultArea& area) && {
         using State = process::ResultArea::State;
-        if (outcome_.kind_ != Kind::exited) return std::move(outcome_);
+        if (outcome_.kind_ != Kind::exited && outcome_.kind_ != Kind::lost) return std::move(outcome_);
         const process::ResultArea::Header header = area.header();
-        if (outcome_.exit_code_ != 0 || header.state == State::running || header.state == State::silent) {
-            outcome_.kind_ = Kind::ended_early;
+        if (outcome_.exit_code_ > 0 || header.state == State::running || header.state == State::silent) {
+            if (outcome_.kind_ == Kind::exited) outcome_.kind_ = Kind::ended_early;
         } else if (header.state == State::failed_to_start) {
             could_not_start(header);
         } else if (header.size > area.capacity()) {
@@ -109,7 +109,7 @@ private:
     void garbled(std::string why) { garble(outcome_, std::move(why)); }
 
     void could_not_start(const process::ResultArea::Header& header) {
-        if (header.step > static_cast<std::uint32_t>(process::Step::execute)) {
+        if (header.step > static_cast<std::uint32_t>(process::Step::guard)) {
             garbled("its result is of no known kind");
             return;
         }

@@ -4,14 +4,16 @@
 #include "detail/plan.hpp"
 
 #include <cerrno>
+#include <csignal>
+#include <cstdint>
 #include <utility>
 
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <csignal>
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -26,6 +28,30 @@ struct ExitStatus {
     int value = 0;
     rusage used{};
 };
+
+namespace detail {
+
+/// What PIDFD_GET_INFO tells (include/uapi/linux/pidfd.h, first version).
+struct PidfdInfo {
+    std::uint64_t mask = 1U << 3;  ///< PIDFD_INFO_EXIT
+    std::uint64_t unused[6]{};
+    std::uint32_t filesystem_gid = 0;
+    std::int32_t exit_code = 0;
+};
+
+/// How a process ended that somebody else has reaped, if this kernel tells (Linux 6.15).
+inline ExitStatus status_after_reaping(int pidfd) noexcept {
+    ExitStatus status;
+    PidfdInfo info;
+    static_assert(sizeof info == 64);
+    constexpr std::uint64_t exit_known = 1U << 3;
+    status.known = ::ioctl(pidfd, _IOWR(0xFF, 11, PidfdInfo), &info) == 0 && (info.mask & exit_known) != 0;
+    status.exited = WIFEXITED(info.exit_code);
+    status.value = status.exited ? WEXITSTATUS(info.exit_code) : WTERMSIG(info.exit_code);
+    return status;
+}
+
+}  // namespace detail
 
 /// A started worker: its first process and the host's ends of what connects them. Owns all of it: a process that has
 /// not been reaped when the child is destroyed is killed and reaped then. Movable, not copyable.
@@ -61,7 +87,7 @@ struct Child {
             result = ::syscall(SYS_waitid, P_PIDFD, pidfd.get(), &info, WEXITED | __WALL, &status.used);
         } while (result != 0 && errno == EINTR);
         pid = -1;
-        status.known = result == 0;
+        if (result != 0) return detail::status_after_reaping(pidfd.get());
         status.exited = info.si_code == CLD_EXITED;
         status.value = info.si_status;
         return status;

@@ -31,7 +31,7 @@ public:
         State state;
         std::uint32_t step;
         std::uint32_t error;
-        std::uint32_t reserved;
+        std::uint32_t go;  ///< futex: the host is ready for the worker
         std::uint64_t size;
     };
 

@@ -1,17 +1,13 @@
 #pragma once
 
-#include "child.hpp"
-#include "descriptor.hpp"
+#include "detail/directory.hpp"
+#include "detail/raw_call.hpp"
 
-#include <cstddef>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include <cerrno>
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/syscall.h>
+#include <sys/types.h>
 #include <unistd.h>
 #include <csignal>
 
@@ -19,63 +15,62 @@ namespace sysguard::process {
 
 namespace detail {
 
-/// What of /proc/<pid>/stat tells to whom a process belongs: proc_pid_stat(5).
-struct Membership {
-    char state = 0;
-    pid_t session = 0;
-};
+/// Whether a process lives and belongs to a session: the fields behind the name in /proc/<pid>/stat are state, parent,
+/// process group and session (proc_pid_stat(5)).
+SYSGUARD_BARE inline bool is_living_member(int pid, pid_t session) noexcept {
+    char path[32] = "/proc/";
+    char digits[12];
+    int count = 0;
+    for (int rest = pid; rest > 0; rest /= 10) digits[count++] = static_cast<char>('0' + rest % 10);
+    char* end = path + 6;
+    while (count > 0) *end++ = digits[--count];
+    __builtin_memcpy(end, "/stat", 6);
 
-/// Returns false where there is no such process any more.
-inline bool read_membership(pid_t pid, Membership& membership) noexcept {
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(pid));
-    const Descriptor file{::open(path, O_RDONLY | O_CLOEXEC)};
-    if (!file) return false;
+    const long file = raw_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
     char text[512];
-    const ssize_t bytes = ::read(file.get(), text, sizeof text - 1);
-    if (bytes <= 0) return false;
-    text[bytes] = 0;
-    const char* field = std::strrchr(text, ')');  // the name before it may hold anything
-    if (field == nullptr || field[1] == 0) return false;
-    membership.state = field[2];
-    char* number = const_cast<char*>(field + 3);
-    std::strtol(number, &number, 10);
-    std::strtol(number, &number, 10);
-    membership.session = static_cast<pid_t>(std::strtol(number, &number, 10));
-    return true;
-}
-
-inline bool is_living_member(pid_t pid, pid_t session) noexcept {
-    Membership membership;
-    return read_membership(pid, membership) && membership.session == session && membership.state != 'Z' &&
-           membership.state != 'X';
+    const long bytes = raw_call(SYS_read, file, text, sizeof text);
+    raw_call(SYS_close, file);
+    long at = bytes;
+    while (at > 0 && text[at - 1] != ')') --at;  // the name before may hold anything, a parenthesis too
+    if (at <= 0 || at + 2 >= bytes) return false;
+    const char state = text[at + 1];
+    at += 2;
+    int field = 0;
+    for (int index = 0; index < 3; ++index) {
+        field = 0;
+        for (++at; at < bytes && text[at] >= '0' && text[at] <= '9'; ++at) field = field * 10 + (text[at] - '0');
+    }
+    return field == session && state != 'Z' && state != 'X';
 }
 
 /// Kills the living processes of a session once. Returns how many there were.
-inline std::size_t kill_members(pid_t session) noexcept {
-    ::kill(-session, SIGKILL);  // all of the group at once: a fork does not escape it
-    DIR* const processes = ::opendir("/proc");
-    if (processes == nullptr) return 0;
-    std::size_t killed = 0;
-    while (const dirent* const entry = ::readdir(processes)) {
-        const pid_t pid = static_cast<pid_t>(std::atoi(entry->d_name));
-        if (pid <= 0 || !is_living_member(pid, session)) continue;
-        const Descriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
-        if (!pidfd || !is_living_member(pid, session)) continue;
-        ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-        ++killed;
+SYSGUARD_BARE inline int kill_members(pid_t session) noexcept {
+    raw_call(SYS_kill, -session, SIGKILL);  // all of the group at once: a fork does not escape it
+    NumberedEntries processes{"/proc"};
+    if (processes.fd() < 0) return 0;
+    int killed = 0;
+    for (int pid = processes.next(); pid >= 0; pid = processes.next()) {
+        if (pid <= 1 || !is_living_member(pid, session)) continue;
+        const long pidfd = raw_call(SYS_pidfd_open, pid, 0);
+        if (pidfd < 0) continue;
+        if (is_living_member(pid, session)) {
+            raw_call(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+            ++killed;
+        }
+        raw_call(SYS_close, pidfd);
     }
-    ::closedir(processes);
     return killed;
 }
 
 }  // namespace detail
 
-/// Kills every process of a worker's session, and returns when none of them lives any more. The first process has not
-/// been reaped yet, so that the session's id is still its own; it may have ended.
-inline void kill_session(const Child& child) noexcept {
+/// Kills every process of a session, and returns when none of them lives any more. Makes system calls only. An id is a
+/// session's own as long as a process of it has not been reaped.
+SYSGUARD_BARE inline void kill_session(pid_t session) noexcept {
     constexpr int most_rounds = 10000;
-    for (int round = 0; round < most_rounds && detail::kill_members(child.pid) > 0; ++round) ::sched_yield();
+    for (int round = 0; round < most_rounds && detail::kill_members(session) > 0; ++round)
+        detail::raw_call(SYS_sched_yield);
 }
 
 }  // namespace sysguard::process

@@ -91,12 +91,25 @@ inline bool install_or_hand_over(Plan& plan) noexcept {
     return check(plan, Step::filter, install_filter(plan, 0));
 }
 
+/// Until the host has the worker's pidfd: one that has ended could have been reaped by then, where the host ignores
+/// SIGCHLD.
+inline bool wait_for_host(ResultArea::Header& header) noexcept {
+    while (__atomic_load_n(&header.go, __ATOMIC_ACQUIRE) == 0) raw_call(SYS_futex, &header.go, FUTEX_WAIT, 0, nullptr);
+    return true;
+}
+
+inline void let_go(ResultArea::Header& header) noexcept {
+    __atomic_store_n(&header.go, 1U, __ATOMIC_RELEASE);
+    raw_call(SYS_futex, &header.go, FUTEX_WAKE, 1);
+}
+
 /// The forked worker, to its end.
 template <class Body>
 [[noreturn]] void run_forked(Plan& plan, ResultArea& area, Body& body) noexcept {
     __fpurge(stdout);  // what the host has not flushed yet is the host's
     __fpurge(stderr);
-    if (check(plan, Step::descriptors, place_descriptors(plan)) && confine(plan) && install_or_hand_over(plan)) {
+    if (check(plan, Step::parent, tie_to_host(plan)) && wait_for_host(area.header()) &&
+        check(plan, Step::descriptors, place_descriptors(plan)) && confine(plan) && install_or_hand_over(plan)) {
         area.header().state = ResultArea::State::running;
         body(area);
         ::fflush(stdout);
@@ -133,7 +146,9 @@ void start_function(detail::Plan& plan, ResultArea& area, Child& child, Body& bo
         ::kill(pid, SIGKILL);
         detail::reap_quietly(pid);
         child.pid = -1;
+        return;
     }
+    detail::let_go(area.header());
 }
 
 }  // namespace sysguard::process

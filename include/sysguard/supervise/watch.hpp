@@ -3,6 +3,7 @@
 #include "../policy/view.hpp"
 #include "../process/child.hpp"
 #include "../process/detail/courier.hpp"
+#include "../process/guard.hpp"
 #include "../process/session.hpp"
 #include "../process/stdio.hpp"
 #include "ending.hpp"
@@ -40,12 +41,17 @@ public:
 
     Watch(process::Child&& child, Clock::time_point started, const Settings& settings) noexcept
         : child_{std::move(child)}, settings_{settings}, started_{started} {
+        ending_.failure = child_.failure;
         if (child_.listener && !listener_.open(std::move(child_.listener))) end(ending_.stopped);
+        if (!settings_.has_processes || !child_.started()) return;
+        if (const int failed = guard_.start(child_.pid); failed != 0) {
+            ending_.failure = {process::Step::guard, failed};
+            child_.kill();
+        }
     }
 
     /// Returns when the worker and all of its session are gone.
     Ending run() noexcept {
-        ending_.failure = child_.failure;
         if (child_.started()) {
             while (!wait_for_news()) {
             }
@@ -162,13 +168,14 @@ private:
     }
 
     void finish() noexcept {
-        if (settings_.has_processes) process::kill_session(child_);
+        if (settings_.has_processes) process::kill_session(child_.pid);
         drain(child_.output, ending_.output, settings_.most_output);
         drain(child_.error, ending_.error, settings_.most_error);
         ending_.status = child_.wait();
     }
 
     process::Child child_;
+    process::Guard guard_{};
     Settings settings_;
     Clock::time_point started_;
     Listener listener_;

@@ -23,6 +23,7 @@ enum class Step : std::uint8_t {
     filter,
     hand_over,
     execute,
+    guard,
 };
 
 constexpr const char* name(Step step) noexcept {
@@ -39,6 +40,7 @@ constexpr const char* name(Step step) noexcept {
         case Step::filter: return "install the seccomp filter";
         case Step::hand_over: return "hand the listener over to the host";
         case Step::execute: return "execute the program";
+        case Step::guard: return "set a guard beside it";
     }
     return "?";
 }

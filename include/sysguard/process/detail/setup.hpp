@@ -1,5 +1,6 @@
 #pragma once
 
+#include "directory.hpp"
 #include "plan.hpp"
 #include "raw_call.hpp"
 
@@ -38,37 +39,17 @@ SYSGUARD_BARE inline long close_gap(unsigned first, unsigned last) noexcept {
     const long result = raw_call(SYS_close_range, first, last, 0);
     if (result != -ENOSYS && result != -EPERM) return result;
 
-    // The directory's entries come in a struct linux_dirent64: inode, offset, length, type, name.
-    const long directory = raw_call(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return directory;
-    alignas(8) char entries[1024];
-    bool closed_some = true;
-    while (closed_some) {
+    NumberedEntries open{"/proc/self/fd"};
+    if (open.fd() < 0) return open.fd();
+    for (bool closed_some = true; closed_some; open.rewind()) {
         closed_some = false;
-        raw_call(SYS_lseek, directory, 0, SEEK_SET);
-        for (;;) {
-            const long bytes = raw_call(SYS_getdents64, directory, entries, sizeof entries);
-            if (bytes < 0) return bytes;
-            if (bytes == 0) break;
-            for (long at = 0; at < bytes;) {
-                unsigned fd = 0;
-                const char* digit = entries + at + 19;
-                bool number = *digit != 0;
-                for (; *digit != 0; ++digit) {
-                    number = number && *digit >= '0' && *digit <= '9';
-                    fd = fd * 10 + static_cast<unsigned>(*digit - '0');
-                }
-                if (number && fd >= first && fd <= last && fd != static_cast<unsigned>(directory)) {
-                    raw_call(SYS_close, fd);
-                    closed_some = true;
-                }
-                std::uint16_t length;
-                __builtin_memcpy(&length, entries + at + 16, sizeof length);
-                at += length;
-            }
+        for (int fd = open.next(); fd >= 0; fd = open.next()) {
+            if (fd == open.fd() || static_cast<unsigned>(fd) < first || static_cast<unsigned>(fd) > last) continue;
+            raw_call(SYS_close, fd);
+            closed_some = true;
         }
     }
-    return raw_call(SYS_close, directory);
+    return 0;
 }
 
 /// Brings every descriptor to its place and closes all others.
@@ -134,10 +115,10 @@ SYSGUARD_BARE inline long set_limits(const Plan& plan) noexcept {
     return 0;
 }
 
-/// All steps between the descriptors and the filter. Returns false, with the failure noted, where one fails.
+/// All steps between the descriptors and the filter, but for the tie to the host, which comes first of all. Returns
+/// false, with the failure noted, where one fails.
 SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
     if (!check(plan, Step::session, raw_call(SYS_setsid))) return false;
-    if (!check(plan, Step::parent, tie_to_host(plan))) return false;
     if (plan.directory != nullptr && !check(plan, Step::directory, raw_call(SYS_chdir, plan.directory))) return false;
     raw_call(SYS_umask, plan.umask);
     if (!check(plan, Step::limits, set_limits(plan))) return false;

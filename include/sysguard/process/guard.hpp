@@ -1,0 +1,85 @@
+#pragma once
+
+#include "detail/clone.hpp"
+#include "detail/raw_call.hpp"
+#include "detail/setup.hpp"
+#include "detail/signals.hpp"
+#include "session.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <csignal>
+
+namespace sysguard::process {
+
+/// Sees to it that nothing of a worker outlives the host, however the host ends. The kernel kills a worker's first
+/// process with the host (PR_SET_PDEATHSIG), but not what that started: so beside a worker that may start processes, a
+/// small process of the host's waits for the host's end, and then kills the worker's session. It shares the host's
+/// memory, has no descriptors of the host's, and costs the same whatever the host's size.
+class Guard {
+public:
+    Guard() noexcept = default;
+    Guard(Guard&& other) noexcept : state_{std::move(other.state_)} {}
+    Guard& operator=(Guard&& other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~Guard() {
+        if (state_ == nullptr) return;
+        detail::raw_call(SYS_kill, state_->pid, SIGKILL);
+        detail::reap_quietly(state_->pid);
+    }
+
+    /// Watches over a session. Returns 0 or an errno.
+    int start(pid_t session) noexcept {
+        std::unique_ptr<State> state{new (std::nothrow) State};
+        if (state == nullptr) return ENOMEM;
+        state->session = session;
+        state->host = static_cast<int>(detail::raw_call(SYS_pidfd_open, ::getpid(), 0));
+        if (state->host < 0) return -state->host;
+        detail::CloneArguments arguments;
+        arguments.flags = CLONE_VM;
+        arguments.stack = reinterpret_cast<std::uint64_t>(state->stack);
+        arguments.stack_size = sizeof state->stack;
+        {
+            const detail::SignalsBlocked blocked;  // for good, in the guard
+            state->pid = detail::start_task(arguments, wait_and_kill, state.get());
+        }
+        detail::raw_call(SYS_close, state->host);
+        if (state->pid < 0) return static_cast<int>(-state->pid);
+        state_ = std::move(state);
+        return 0;
+    }
+
+private:
+    struct State {
+        pid_t session = 0;
+        int host = -1;
+        long pid = -1;
+        alignas(64) char stack[16384];
+    };
+
+    SYSGUARD_BARE static void wait_and_kill(void* argument) noexcept {
+        auto& state = *static_cast<State*>(argument);
+        constexpr int place = 0;
+        detail::raw_call(SYS_setsid);
+        detail::raw_call(SYS_dup3, state.host, place, O_CLOEXEC);
+        detail::close_gap(place + 1, ~0U);
+        pollfd host{place, POLLIN, 0};
+        while (detail::raw_call(SYS_ppoll, &host, 1, nullptr, nullptr, 0) <= 0) {
+        }
+        kill_session(state.session);
+    }
+
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace sysguard::process

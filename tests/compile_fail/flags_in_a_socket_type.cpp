@@ -1,0 +1,23 @@
+// expect: value_does_not_fit_the_argument
+#include <sysguard/policy.hpp>
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+namespace sg = sysguard;
+namespace arg = sysguard::arg;
+using sg::Rule;
+
+constexpr sg::Policy policy{
+#ifdef SYSGUARD_CONTROL
+    Rule<SYS_socket>{arg::type == SOCK_STREAM}.allow(),
+    sg::otherwise.kill(),
+#else
+    Rule<SYS_socket>{arg::type == (SOCK_STREAM | SOCK_CLOEXEC)}.allow(),
+    sg::otherwise.kill(),
+#endif
+};
+
+int main() {
+    return static_cast<int>(policy.program().size);
+}

@@ -1,0 +1,22 @@
+// expect: value_does_not_fit_the_argument
+#include <sysguard/policy.hpp>
+
+#include <sys/syscall.h>
+
+namespace sg = sysguard;
+namespace arg = sysguard::arg;
+using sg::Rule;
+
+constexpr sg::Policy policy{
+#ifdef SYSGUARD_CONTROL
+    Rule<SYS_read>{arg::count <= 1}.allow(),
+    sg::otherwise.kill(),
+#else
+    Rule<SYS_read>{arg::count <= -1}.allow(),
+    sg::otherwise.kill(),
+#endif
+};
+
+int main() {
+    return static_cast<int>(policy.program().size);
+}

@@ -1,0 +1,23 @@
+// expect: this argument is a pointer
+// expect: rule on the call's other arguments
+#include <sysguard/policy.hpp>
+
+#include <sys/syscall.h>
+
+namespace sg = sysguard;
+namespace arg = sysguard::arg;
+using sg::Rule;
+
+constexpr sg::Policy policy{
+#ifdef SYSGUARD_CONTROL
+    Rule<SYS_openat>{arg::flags == 0}.allow(),
+    sg::otherwise.kill(),
+#else
+    Rule<SYS_openat>{arg::path == 0}.allow(),
+    sg::otherwise.kill(),
+#endif
+};
+
+int main() {
+    return static_cast<int>(policy.program().size);
+}

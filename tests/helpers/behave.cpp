@@ -1,0 +1,77 @@
+// Does as its first argument says: ends in some way, or makes others.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+
+namespace {
+
+[[noreturn]] void sleep_for_ever() {
+    for (;;) ::pause();
+}
+
+/// Starts a process that tells its id and sleeps, in a process group of its own if it is told so.
+void start_sleeper(bool own_group) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (own_group) ::setpgid(0, 0);
+        std::printf("%d\n", ::getpid());
+        std::fflush(stdout);
+        sleep_for_ever();
+    }
+    if (child < 0) std::exit(3);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string what = argc > 1 ? argv[1] : "";
+    const int number = argc > 2 ? std::atoi(argv[2]) : 0;
+    if (what == "exit") return number;
+    if (what == "signal") return std::raise(number);
+    if (what == "abort") std::abort();
+    if (what == "crash") {
+        int* volatile nowhere = nullptr;
+        *nowhere = 1;
+    }
+    if (what == "spin")
+        for (volatile unsigned n = 0;; n = n + 1) {
+        }
+    if (what == "sleep") {
+        std::printf("%d\n", ::getpid());
+        std::fflush(stdout);
+        sleep_for_ever();
+    }
+    if (what == "print") {
+        const std::string chunk(1024, 'x');
+        for (int i = 0; i < number; ++i) std::fwrite(chunk.data(), 1, chunk.size(), stdout);
+        std::fputs("complaint\n", stderr);
+        return 0;
+    }
+    if (what == "copy") {
+        int c = 0;
+        while ((c = std::getchar()) != EOF) std::putchar(c);
+        return 0;
+    }
+    if (what == "leave") {  // children behind, some of them in groups of their own
+        for (int i = 0; i < number; ++i) start_sleeper(i % 2 == 1);
+        return 0;
+    }
+    if (what == "gather") {  // the same, but stays
+        for (int i = 0; i < number; ++i) start_sleeper(i % 2 == 1);
+        sleep_for_ever();
+    }
+    if (what == "ignore") {
+        for (int signal = 1; signal < 32; ++signal) std::signal(signal, SIG_IGN);
+        sleep_for_ever();
+    }
+    if (what == "execute") {
+        ::execv(argv[2], argv + 2);
+        return 9;
+    }
+    return 77;
+}
