@@ -274,6 +274,26 @@ TEST_CASE("descriptors may change places") {
     for (const int fd : {a, b, ends[0], ends[1]}) ::close(fd);
 }
 
+TEST_CASE("every number below the limit on open files can be passed, and none beyond it") {
+    rlimit own{};
+    ::getrlimit(RLIMIT_NOFILE, &own);
+    const rlimit few{40, own.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    sg::Launch launch;
+    for (int number = 3; number < 25; ++number)
+        if (number != 9) launch.descriptors.push_back({number % 2, number});
+    const sg::Sandbox box{static_program};
+    const Outcome most = box.run({helper("noop")}, launch);
+    const Outcome highest = box.run({helper("noop")}, {.descriptors = {{0, 39}, {1, 38}}});
+    CHECK_THROWS_AS((void)box.run({helper("noop")}, {.descriptors = {{0, 40}}}), sg::Error);
+    CHECK_THROWS_AS((void)box.run({helper("noop")}, {.descriptors = {{0, 2147483647}}}), sg::Error);
+    ::setrlimit(RLIMIT_NOFILE, &own);
+    CAPTURE(most.explain());
+    CHECK(most);
+    CAPTURE(highest.explain());
+    CHECK(highest);
+}
+
 TEST_CASE("a closed stream is closed, an inherited one that the host has closed is /dev/null") {
     const auto found = inspect(sg::Sandbox{anything}, {.input = sg::Stdio::close(), .error = sg::Stdio::close()});
     CHECK(starting(found, "descriptor") == std::vector<std::string>{"1"});

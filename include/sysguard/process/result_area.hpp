@@ -37,6 +37,7 @@ public:
 
     /// Room for `size` bytes of result; memory is taken as it is written to. Throws `Error`.
     explicit ResultArea(std::size_t size) : size_{sizeof(Header) + size} {
+        if (size_ < size) throw Error{ENOMEM, "map memory for a worker's result"};
         void* const area =
             ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (area == MAP_FAILED) throw Error{errno, "map memory for a worker's result"};

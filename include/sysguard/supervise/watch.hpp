@@ -88,16 +88,19 @@ private:
         if (sources[output].revents != 0) collect(child_.output, ending_.output, *settings_.most_output);
         if (sources[error].revents != 0) collect(child_.error, ending_.error, *settings_.most_error);
         if (sources[stop].revents != 0) end(ending_.stopped);
-        if (!is_ending() && settings_.wall && Clock::now() - started_ >= *settings_.wall) end(ending_.timed_out);
+        if (!is_ending() && settings_.wall && elapsed() >= *settings_.wall) end(ending_.timed_out);
         return sources[first_process].revents != 0;
+    }
+
+    std::chrono::milliseconds elapsed() const noexcept {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
     }
 
     int milliseconds_left() const noexcept {
         if (is_ending() || !settings_.wall) return -1;
-        const auto left = *settings_.wall - std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - started_);
-        if (left.count() <= 0) return 0;
+        const auto left = (*settings_.wall - elapsed()).count();
         constexpr long long most = 1'000'000'000;
-        return static_cast<int>(left.count() < most ? left.count() + 1 : most);
+        return static_cast<int>(left < 0 ? 0 : left < most ? left : most);
     }
 
     void end(bool& reason) noexcept {

@@ -52,15 +52,30 @@ SYSGUARD_BARE inline long close_gap(unsigned first, unsigned last) noexcept {
     return 0;
 }
 
+/// Closes a gap, but for the channel.
+SYSGUARD_BARE inline long close_gap(const Plan& plan, unsigned first, unsigned last) noexcept {
+    const auto channel = static_cast<unsigned>(plan.channel);
+    if (plan.channel < 0 || channel < first || channel > last) return close_gap(first, last);
+    const long result = channel > first ? close_gap(first, channel - 1) : 0;
+    return result < 0 ? result : close_gap(channel + 1, last);
+}
+
+/// A duplicate that is in nobody's way.
+SYSGUARD_BARE inline long duplicate_aside(const Plan& plan, int fd) noexcept {
+    for (long lowest = 3;;) {
+        const long aside = raw_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
+        if (aside < 0 || !is_target(plan, static_cast<int>(aside))) return aside;
+        raw_call(SYS_close, aside);
+        lowest = aside + 1;
+    }
+}
+
 /// Brings every descriptor to its place and closes all others.
 SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
-    int beyond = 3;
-    for (std::size_t i = 0; i < plan.move_count; ++i)
-        if (plan.moves[i].to >= beyond) beyond = plan.moves[i].to + 1;
     for (std::size_t i = 0; i < plan.move_count; ++i) {
         DescriptorMove& move = plan.moves[i];
         if (move.from < 0 || move.from == move.to || !is_target(plan, move.from)) continue;
-        const long aside = raw_call(SYS_fcntl, move.from, F_DUPFD_CLOEXEC, beyond);
+        const long aside = duplicate_aside(plan, move.from);
         if (aside < 0) return aside;
         move.from = static_cast<int>(aside);
     }
@@ -79,13 +94,10 @@ SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
     for (std::size_t i = 0; i < plan.move_count; ++i) {
         const auto kept = static_cast<unsigned>(plan.moves[i].to);
         if (kept > next)
-            if (const long result = close_gap(next, kept - 1); result < 0) return result;
+            if (const long result = close_gap(plan, next, kept - 1); result < 0) return result;
         next = kept + 1;
     }
-    if (plan.channel < 0) return close_gap(next, ~0U);
-    const auto channel = static_cast<unsigned>(plan.channel);
-    if (const long result = close_gap(next, channel - 1); result < 0) return result;
-    return close_gap(channel + 1, ~0U);
+    return close_gap(plan, next, ~0U);
 }
 
 /// Default dispositions and an empty mask, whatever the host has. Signals 32 and 33 are libc's own (nptl(7)): a forked

@@ -8,9 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +29,9 @@ public:
         add(launch.error, 2, child.error);
         for (const PassedDescriptor& passed : launch.descriptors) {
             if (passed.worker < 3) throw Error{EINVAL, "pass a descriptor: 0, 1 and 2 are input, output and error"};
+            if (static_cast<rlim_t>(passed.worker) >= most_files())
+                throw Error{EBADF, "pass a descriptor as " + std::to_string(passed.worker) +
+                                       ": that is beyond the limit on open files (RLIMIT_NOFILE)"};
             check_open(passed.host);
             moves_.push_back({passed.host, passed.worker});
         }
@@ -48,6 +54,12 @@ public:
     }
 
 private:
+    static rlim_t most_files() {
+        rlimit limit{};
+        if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) throw Error{errno, "read the host's limits"};
+        return limit.rlim_cur;
+    }
+
     static void check_open(int fd) {
         if (::fcntl(fd, F_GETFD) < 0) throw Error{errno, "pass descriptor " + std::to_string(fd)};
     }
@@ -91,15 +103,23 @@ private:
         kept_.push_back(std::move(descriptor));
     }
 
-    /// The worker's end lies above all numbers that it uses, so that nothing is put in its place.
+    bool is_target(int fd) const noexcept {
+        for (const DescriptorMove& move : moves_)
+            if (move.to == fd) return true;
+        return false;
+    }
+
+    /// The worker's end has a number that is nobody else's.
     void open_channel(Child& child) {
         int ends[2];
         if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
             throw Error{errno, "make a socket pair"};
         child.channel.reset(ends[0]);
-        const Descriptor low{ends[1]};
-        channel_.reset(::fcntl(low.get(), F_DUPFD_CLOEXEC, moves_.back().to + 1));
-        if (!channel_) throw Error{errno, "make a socket pair"};
+        channel_.reset(ends[1]);
+        while (is_target(channel_.get())) {
+            channel_.reset(::fcntl(channel_.get(), F_DUPFD_CLOEXEC, channel_.get() + 1));
+            if (!channel_) throw Error{errno, "make a socket pair"};
+        }
     }
 
     std::vector<DescriptorMove> moves_;

@@ -1,0 +1,146 @@
+#include <sysguard/detail/outcome_maker.hpp>
+#include <sysguard/outcome.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <utility>
+
+namespace sg = sysguard;
+using namespace std::chrono_literals;
+using Kind = sg::Outcome::Kind;
+using sg::supervise::Ending;
+
+namespace {
+
+sg::Outcome make(Ending ending, const sg::Limits& limits = {}, std::string name = "program") {
+    return sg::OutcomeMaker{std::move(ending), std::move(name), limits}.program();
+}
+
+Ending exited(int code) {
+    Ending ending;
+    ending.status.exited = true;
+    ending.status.value = code;
+    return ending;
+}
+
+Ending killed(int signal) {
+    Ending ending;
+    ending.status.value = signal;
+    return ending;
+}
+
+}  // namespace
+
+TEST_CASE("an exit") {
+    const sg::Outcome good = make(exited(0));
+    CHECK(good);
+    CHECK(good.kind() == Kind::exited);
+    CHECK(good.explain() == "program exited.");
+    const sg::Outcome bad = make(exited(2));
+    CHECK_FALSE(bad);
+    CHECK(bad.explain() == "program exited with code 2.");
+    CHECK(bad.signal() == 0);
+}
+
+TEST_CASE("a signal") {
+    const sg::Outcome outcome = make(killed(SIGBUS));
+    CHECK(outcome.kind() == Kind::signalled);
+    CHECK(outcome.exit_code() == -1);
+    CHECK(outcome.explain() == "program was ended by SIGBUS.");
+    CHECK(make(killed(40)).explain() == "program was ended by signal 40.");
+}
+
+TEST_CASE("a start that failed") {
+    Ending ending;
+    ending.failure = {sg::process::Step::directory, ENOENT};
+    const sg::Outcome outcome = make(std::move(ending));
+    CHECK(outcome.kind() == Kind::could_not_start);
+    CHECK(std::string{outcome.step()} == "enter its working directory");
+    CHECK(outcome.error() == ENOENT);
+    CHECK(outcome.explain() ==
+          "program could not start: to enter its working directory failed with ENOENT, No such file or directory.");
+}
+
+TEST_CASE("every step of a start has a name") {
+    for (int step = 0; step <= static_cast<int>(sg::process::Step::guard); ++step)
+        CHECK(std::string{name(static_cast<sg::process::Step>(step))} != "?");
+}
+
+TEST_CASE("a violation, before anything else") {
+    Ending ending = killed(SIGKILL);
+    ending.timed_out = true;
+    ending.violation.emplace();
+    ending.violation->number = 5;
+    ending.violation->architecture = 77;
+    ending.violation->instruction_pointer = 0x1234;
+    ending.violation->thread = 9;
+    const sg::Outcome outcome = make(std::move(ending));
+    CHECK(outcome.kind() == Kind::violation);
+    CHECK(outcome.explain() ==
+          "program was killed for a system call that its policy forbids: system call 5 of an unknown "
+          "ABI at address 0x1234 in thread 9.");
+    const sg::Outcome silent = make(killed(SIGSYS));
+    CHECK(silent.kind() == Kind::violation);
+    CHECK(silent.violation() == nullptr);
+}
+
+TEST_CASE("the two clocks") {
+    Ending wall = killed(SIGKILL);
+    wall.timed_out = true;
+    CHECK(make(std::move(wall), {.wall = 5s}).explain() ==
+          "program was ended because its wall-clock time of 5000 ms was over.");
+    CHECK(make(killed(SIGXCPU), {.cpu = 1s}).kind() == Kind::timed_out);
+    CHECK(make(killed(SIGXCPU)).kind() == Kind::signalled);
+    Ending used_up = killed(SIGKILL);
+    used_up.status.used.ru_utime.tv_sec = 2;
+    CHECK(make(used_up, {.cpu = 1s}).kind() == Kind::timed_out);
+    used_up.status.used.ru_utime.tv_sec = 0;
+    CHECK(make(used_up, {.cpu = 1s}).kind() == Kind::signalled);
+}
+
+TEST_CASE("stopped, and lost") {
+    Ending stopped = killed(SIGKILL);
+    stopped.stopped = true;
+    CHECK(make(std::move(stopped)).kind() == Kind::stopped);
+    Ending lost;
+    lost.status.known = false;
+    CHECK(make(std::move(lost)).kind() == Kind::lost);
+    CHECK(sg::Outcome{}.kind() == Kind::lost);
+}
+
+TEST_CASE("what was used") {
+    Ending ending = exited(0);
+    ending.wall = 7ms;
+    ending.status.used.ru_utime = {1, 500000};
+    ending.status.used.ru_stime = {0, 250000};
+    ending.status.used.ru_maxrss = 3;
+    const sg::Outcome outcome = make(std::move(ending));
+    CHECK(outcome.usage().wall == 7ms);
+    CHECK(outcome.usage().user == 1500ms);
+    CHECK(outcome.usage().system == 250ms);
+    CHECK(outcome.usage().peak_memory == 3072);
+}
+
+TEST_CASE("a name with control characters is shown with escapes") {
+    CHECK(make(exited(0), {}, "a\x1b[2Jb\x7f").explain() == "a\\x1b[2Jb\\x7f exited.");
+}
+
+TEST_CASE("a result without a value throws the explanation") {
+    const sg::Result<int> none{make(exited(3)), std::nullopt};
+    CHECK_FALSE(none);
+    try {
+        (void)*none;
+        FAIL("had a value");
+    } catch (const sg::Error& error) {
+        CHECK(error.code().value() == ECHILD);
+        CHECK(error.step() == "program exited with code 3.");
+    }
+    const sg::Result<std::string> some{make(exited(0)), "text"};
+    CHECK(some);
+    CHECK(some->size() == 4);
+    CHECK(*some == "text");
+}

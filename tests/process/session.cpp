@@ -1,0 +1,100 @@
+#include <sysguard/process/session.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/helpers.hpp"
+
+using sysguard::process::kill_session;
+
+namespace {
+
+/// A session of processes: the leader, and others in it, some in groups of their own. Their ids.
+struct Session {
+    explicit Session(int size, bool leader_stays = true) {
+        pids = static_cast<volatile pid_t*>(
+            ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        leader = ::fork();
+        if (leader == 0) {
+            ::setsid();
+            for (int i = 0; i < size; ++i)
+                if (::fork() == 0) {
+                    if (i % 2 == 1) ::setpgid(0, 0);
+                    ::prctl(PR_SET_NAME, i % 3 == 0 ? "odd) R 1 1" : "member");  // names may try to look like fields
+                    pids[i] = ::getpid();
+                    for (;;) ::pause();
+                }
+            while (leader_stays) ::pause();
+            ::_exit(0);
+        }
+        support::eventually([&] {
+            for (int i = 0; i < size; ++i)
+                if (pids[i] == 0) return false;
+            return true;
+        });
+        for (int i = 0; i < size; ++i) members.emplace_back(pids[i]);
+    }
+    ~Session() {
+        ::waitpid(leader, nullptr, 0);
+        ::munmap(const_cast<pid_t*>(pids), 4096);
+    }
+
+    volatile pid_t* pids;
+    pid_t leader;
+    std::vector<pid_t> members;
+};
+
+}  // namespace
+
+TEST_CASE("every process of a session is killed, in whatever group it is") {
+    const Session session{9};
+    for (const pid_t pid : session.members) CHECK(support::lives(pid));
+    kill_session(session.leader);
+    for (const pid_t pid : session.members) CHECK_FALSE(support::lives(pid));
+    CHECK_FALSE(support::lives(session.leader));
+}
+
+TEST_CASE("a session whose leader has ended is killed too") {
+    const Session session{4, false};
+    CHECK(support::eventually([&] { return !support::lives(session.leader); }));
+    for (const pid_t pid : session.members) CHECK(support::lives(pid));
+    kill_session(session.leader);
+    for (const pid_t pid : session.members) CHECK_FALSE(support::lives(pid));
+}
+
+TEST_CASE("other sessions are left alone") {
+    const Session other{2};
+    {
+        const Session session{2};
+        kill_session(session.leader);
+    }
+    for (const pid_t pid : other.members) CHECK(support::lives(pid));
+    kill_session(other.leader);
+}
+
+TEST_CASE("processes that start others as they are killed do not get away") {
+    const pid_t leader = ::fork();
+    if (leader == 0) {
+        ::setsid();
+        for (int i = 0; i < 4; ++i)
+            if (::fork() == 0)
+                for (int generation = 0; generation < 2000; ++generation) {  // each starts the next and ends
+                    ::setpgid(0, 0);
+                    const pid_t next = ::fork();
+                    if (next > 0) ::_exit(0);
+                    ::usleep(100);
+                }
+        for (;;) ::pause();
+    }
+    ::usleep(20000);
+    kill_session(leader);
+    CHECK(sysguard::process::detail::kill_members(leader) == 0);
+    ::waitpid(leader, nullptr, 0);
+}
