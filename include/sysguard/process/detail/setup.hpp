@@ -73,11 +73,12 @@ SYSGUARD_BARE inline long duplicate_aside(const Plan& plan, int fd) noexcept {
 /// Brings every descriptor to its place and closes all others.
 SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
     for (std::size_t i = 0; i < plan.move_count; ++i) {
-        DescriptorMove& move = plan.moves[i];
-        if (move.from < 0 || move.from == move.to || !is_target(plan, move.from)) continue;
-        const long aside = duplicate_aside(plan, move.from);
+        const int from = plan.moves[i].from;
+        if (from < 0 || from == plan.moves[i].to || !is_target(plan, from)) continue;
+        const long aside = duplicate_aside(plan, from);
         if (aside < 0) return aside;
-        move.from = static_cast<int>(aside);
+        for (std::size_t j = i; j < plan.move_count; ++j)
+            if (plan.moves[j].from == from && plan.moves[j].to != from) plan.moves[j].from = static_cast<int>(aside);
     }
     for (std::size_t i = 0; i < plan.move_count; ++i) {
         const DescriptorMove& move = plan.moves[i];
