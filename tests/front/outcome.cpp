@@ -66,7 +66,7 @@ TEST_CASE("a start that failed") {
 }
 
 TEST_CASE("every step of a start has a name") {
-    for (int step = 0; step <= static_cast<int>(sg::process::Step::guard); ++step)
+    for (int step = 0; step <= static_cast<int>(sg::process::Step::execute); ++step)
         CHECK(std::string{name(static_cast<sg::process::Step>(step))} != "?");
 }
 

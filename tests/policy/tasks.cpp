@@ -57,6 +57,13 @@ TEST_CASE("the flags of clone tell threads from processes") {
     CHECK_FALSE(exact.threads);
 }
 
+TEST_CASE("whether processes may leave the worker's group") {
+    CHECK_FALSE(tasks(sg::preset::processes, sg::otherwise.kill()).groups);
+    CHECK(tasks(sg::preset::processes, sg::allow<SYS_setpgid>, sg::otherwise.kill()).groups);
+    CHECK(tasks(sg::allow<SYS_setsid>, sg::otherwise.kill()).groups);
+    CHECK(tasks(sg::otherwise.allow()).groups);
+}
+
 TEST_CASE("fork and vfork, where there are such calls") {
 #if defined(__x86_64__)
     CHECK(tasks(sg::allow<SYS_vfork>, sg::otherwise.kill()).processes);

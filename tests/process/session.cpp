@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <string>
+#include <atomic>
 #include <vector>
 
 #include <sys/mman.h>
@@ -56,7 +56,7 @@ struct Session {
 TEST_CASE("every process of a session is killed, in whatever group it is") {
     const Session session{9};
     for (const pid_t pid : session.members) CHECK(support::lives(pid));
-    kill_session(session.leader);
+    kill_session(session.leader, true);
     for (const pid_t pid : session.members) CHECK_FALSE(support::lives(pid));
     CHECK_FALSE(support::lives(session.leader));
 }
@@ -65,7 +65,7 @@ TEST_CASE("a session whose leader has ended is killed too") {
     const Session session{4, false};
     CHECK(support::eventually([&] { return !support::lives(session.leader); }));
     for (const pid_t pid : session.members) CHECK(support::lives(pid));
-    kill_session(session.leader);
+    kill_session(session.leader, true);
     for (const pid_t pid : session.members) CHECK_FALSE(support::lives(pid));
 }
 
@@ -73,28 +73,55 @@ TEST_CASE("other sessions are left alone") {
     const Session other{2};
     {
         const Session session{2};
-        kill_session(session.leader);
+        kill_session(session.leader, true);
     }
     for (const pid_t pid : other.members) CHECK(support::lives(pid));
-    kill_session(other.leader);
+    kill_session(other.leader, true);
 }
 
-TEST_CASE("processes that start others as they are killed do not get away") {
+TEST_CASE("where all are in the leader's group, one look does") {
+    auto* const count = static_cast<std::atomic<int>*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     const pid_t leader = ::fork();
     if (leader == 0) {
         ::setsid();
-        for (int i = 0; i < 4; ++i)
-            if (::fork() == 0)
-                for (int generation = 0; generation < 2000; ++generation) {  // each starts the next and ends
-                    ::setpgid(0, 0);
-                    const pid_t next = ::fork();
-                    if (next > 0) ::_exit(0);
-                    ::usleep(100);
-                }
+        for (int i = 0; i < 20; ++i)
+            if (::fork() == 0) {
+                ++*count;
+                for (;;) ::pause();
+            }
         for (;;) ::pause();
     }
-    ::usleep(20000);
-    kill_session(leader);
+    CHECK(support::eventually([count] { return count->load() == 20; }));
+    kill_session(leader, false);
     CHECK(sysguard::process::detail::kill_members(leader) == 0);
     ::waitpid(leader, nullptr, 0);
+    ::munmap(count, 4096);
+}
+
+TEST_CASE("processes that start others and end, in groups of their own, do not get away") {
+    constexpr int generations = 2000;
+    auto* const count = static_cast<std::atomic<int>*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    const pid_t leader = ::fork();
+    if (leader == 0) {
+        ::setsid();
+        while (count->fetch_add(1) < generations) {
+            ::setpgid(0, 0);
+            if (::fork() > 0) {
+                if (::getpid() == ::getsid(0)) ::pause();
+                ::_exit(0);
+            }
+            ::usleep(300);
+        }
+        ::_exit(0);
+    }
+    CHECK(support::eventually([count] { return count->load() > 5; }));
+    kill_session(leader, true);
+    const int then = count->load();
+    ::usleep(20000);
+    CHECK(count->load() == then);
+    CHECK(then < generations);
+    ::waitpid(leader, nullptr, 0);
+    ::munmap(count, 4096);
 }

@@ -109,7 +109,7 @@ private:
     void garbled(std::string why) { garble(outcome_, std::move(why)); }
 
     void could_not_start(const process::ResultArea::Header& header) {
-        if (header.step > static_cast<std::uint32_t>(process::Step::guard)) {
+        if (header.step > static_cast<std::uint32_t>(process::Step::execute)) {
             garbled("its result is of no known kind");
             return;
         }

@@ -14,7 +14,7 @@ inline supervise::Watch::Settings watch_settings(const process::Confinement& con
     supervise::Watch::Settings settings;
     settings.policy = confinement.policy();
     settings.wall = confinement.limits().wall;
-    settings.has_processes = confinement.tasks().processes;
+    settings.tasks = confinement.tasks();
     if (launch.output.kind() == Stdio::Kind::captured) settings.most_output = launch.output.most();
     if (launch.error.kind() == Stdio::Kind::captured) settings.most_error = launch.error.most();
     return settings;

@@ -13,6 +13,7 @@ namespace sysguard::policy {
 struct Tasks {
     bool processes = false;
     bool threads = false;
+    bool groups = false;  ///< and processes may leave the worker's process group (setpgid) or session (setsid)
 };
 
 namespace detail {
@@ -41,7 +42,7 @@ constexpr void add_clone(const View& view, Tasks& tasks) noexcept {
     for (std::size_t i = 0; i < view.rule_count; ++i)
         if (view.rules[i].number == sys::clone) grid.add(view.condition(view.rules[i]), view.rules[i].node_count);
     if (!grid.split(1U << 16)) {
-        tasks = {true, true};
+        tasks.processes = tasks.threads = true;
         return;
     }
     for (std::size_t combination = 0; combination < grid.size(); ++combination) {
@@ -58,9 +59,10 @@ constexpr void add_clone(const View& view, Tasks& tasks) noexcept {
 constexpr Tasks tasks_of(const View& view) noexcept {
     Tasks tasks;
     if (detail::some_may_run(view, sys::clone)) detail::add_clone(view, tasks);
-    if (detail::some_may_run(view, sys::clone3)) tasks = {true, true};
+    if (detail::some_may_run(view, sys::clone3)) tasks.processes = tasks.threads = true;
     if (sys::fork >= 0 && (detail::some_may_run(view, sys::fork) || detail::some_may_run(view, sys::vfork)))
         tasks.processes = true;
+    tasks.groups = detail::some_may_run(view, sys::setpgid) || detail::some_may_run(view, sys::setsid);
     return tasks;
 }
 

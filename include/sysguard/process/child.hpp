@@ -2,6 +2,7 @@
 
 #include "descriptor.hpp"
 #include "detail/plan.hpp"
+#include "guard.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -65,6 +66,7 @@ struct Child {
           input{std::move(other.input)},
           output{std::move(other.output)},
           error{std::move(other.error)},
+          guard{std::move(other.guard)},
           failure{other.failure} {}
     Child& operator=(Child&&) = delete;
     ~Child() {
@@ -100,6 +102,7 @@ struct Child {
     Descriptor input{};     ///< of pipes
     Descriptor output{};
     Descriptor error{};
+    Guard guard{};           ///< of its session, where it may start processes
     StartFailure failure{};  ///< where the start stopped
 };
 

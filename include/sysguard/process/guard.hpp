@@ -38,11 +38,11 @@ public:
         detail::reap_quietly(state_->pid);
     }
 
-    /// Watches over a session. Returns 0 or an errno.
-    int start(pid_t session) noexcept {
+    /// To be called before there is a session. `in_groups`: see `kill_session`. Returns 0 or an errno.
+    int start(bool in_groups) noexcept {
         std::unique_ptr<State> state{new (std::nothrow) State};
         if (state == nullptr) return ENOMEM;
-        state->session = session;
+        state->in_groups = in_groups;
         state->host = static_cast<int>(detail::raw_call(SYS_pidfd_open, ::getpid(), 0));
         if (state->host < 0) return -state->host;
         detail::CloneArguments arguments;
@@ -59,9 +59,14 @@ public:
         return 0;
     }
 
+    /// Where the id of the session is to be written as soon as there is one, before anything in it runs that is not
+    /// trusted; nullptr without a guard. It lives as long as the guard.
+    pid_t* session() noexcept { return state_ != nullptr ? &state_->session : nullptr; }
+
 private:
     struct State {
         pid_t session = 0;
+        bool in_groups = false;
         int host = -1;
         long pid = -1;
         alignas(64) char stack[16384];
@@ -76,7 +81,8 @@ private:
         pollfd host{place, POLLIN, 0};
         while (detail::raw_call(SYS_ppoll, &host, 1, nullptr, nullptr, 0) <= 0) {
         }
-        kill_session(state.session);
+        const pid_t session = __atomic_load_n(&state.session, __ATOMIC_ACQUIRE);
+        if (session > 0) kill_session(session, state.in_groups);
     }
 
     std::unique_ptr<State> state_;

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include <ctime>
+
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -65,12 +67,25 @@ SYSGUARD_BARE inline int kill_members(pid_t session) noexcept {
 
 }  // namespace detail
 
-/// Kills every process of a session, and returns when none of them lives any more. Makes system calls only. An id is a
-/// session's own as long as a process of it has not been reaped.
-SYSGUARD_BARE inline void kill_session(pid_t session) noexcept {
-    constexpr int most_rounds = 10000;
-    for (int round = 0; round < most_rounds && detail::kill_members(session) > 0; ++round)
-        detail::raw_call(SYS_sched_yield);
+/// Kills every process of a session, and returns when none of them lives any more, at the latest after ten seconds: a
+/// process may hang in the kernel. Makes system calls only. An id is a session's own as long as a process of it has not
+/// been reaped.
+///
+/// Processes of the leader's group are killed at one stroke. `in_groups`: some may have groups of their own; they are
+/// looked for until several looks find none, as one may start another and end between two looks.
+SYSGUARD_BARE inline void kill_session(pid_t session, bool in_groups) noexcept {
+    constexpr long most_nanoseconds = 10'000'000;
+    constexpr int most_rounds = 1000;
+    const int looks = in_groups ? 3 : 1;
+    timespec pause{0, 50'000};
+    int empty = 0;
+    for (int round = 0; round < most_rounds; ++round) {
+        empty = detail::kill_members(session) > 0 ? 0 : empty + 1;
+        if (empty == looks) return;
+        if (empty > 0) continue;
+        detail::raw_call(SYS_nanosleep, &pause, nullptr);
+        if (pause.tv_nsec < most_nanoseconds) pause.tv_nsec *= 2;
+    }
 }
 
 }  // namespace sysguard::process

@@ -148,6 +148,7 @@ void start_function(detail::Plan& plan, ResultArea& area, Child& child, Body& bo
         child.pid = -1;
         return;
     }
+    if (plan.guarded_session != nullptr) __atomic_store_n(plan.guarded_session, pid, __ATOMIC_RELEASE);
     detail::let_go(area.header());
 }
 

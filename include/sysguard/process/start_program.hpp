@@ -39,6 +39,8 @@ struct ProgramStart {
 /// Runs as the worker, its descriptors in place, until its program takes over.
 SYSGUARD_BARE inline void become_program(void* start) noexcept {
     Plan& plan = *static_cast<ProgramStart*>(start)->plan;
+    if (plan.guarded_session != nullptr)
+        __atomic_store_n(plan.guarded_session, static_cast<pid_t>(raw_call(SYS_getpid)), __ATOMIC_RELEASE);
     if (check(plan, Step::parent, tie_to_host(plan)) && confine(plan)) {
         const long listener = install_filter(plan, plan.wants_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
         if (check(plan, Step::filter, listener)) {

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "../policy/tasks.hpp"
 #include "../policy/view.hpp"
 #include "../process/child.hpp"
 #include "../process/detail/courier.hpp"
-#include "../process/guard.hpp"
 #include "../process/session.hpp"
 #include "../process/stdio.hpp"
 #include "ending.hpp"
@@ -33,7 +33,7 @@ public:
     struct Settings {
         policy::View policy{};  ///< what the filter was made from
         std::optional<std::chrono::milliseconds> wall{};
-        bool has_processes = false;                ///< it may have started others: its whole session goes
+        policy::Tasks tasks{};                     ///< it may have started others: its whole session goes
         std::optional<std::size_t> most_output{};  ///< of bytes to collect
         std::optional<std::size_t> most_error{};
         int stop_fd = -1;  ///< readable when the worker is to be stopped
@@ -43,11 +43,6 @@ public:
         : child_{std::move(child)}, settings_{settings}, started_{started} {
         ending_.failure = child_.failure;
         if (child_.listener && !listener_.open(std::move(child_.listener))) end(ending_.stopped);
-        if (!settings_.has_processes || !child_.started()) return;
-        if (const int failed = guard_.start(child_.pid); failed != 0) {
-            ending_.failure = {process::Step::guard, failed};
-            child_.kill();
-        }
     }
 
     /// Returns when the worker and all of its session are gone.
@@ -171,14 +166,13 @@ private:
     }
 
     void finish() noexcept {
-        if (settings_.has_processes) process::kill_session(child_.pid);
+        if (settings_.tasks.processes) process::kill_session(child_.pid, settings_.tasks.groups);
         drain(child_.output, ending_.output, settings_.most_output);
         drain(child_.error, ending_.error, settings_.most_error);
         ending_.status = child_.wait();
     }
 
     process::Child child_;
-    process::Guard guard_{};
     Settings settings_;
     Clock::time_point started_;
     Listener listener_;

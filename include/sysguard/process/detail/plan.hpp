@@ -23,7 +23,6 @@ enum class Step : std::uint8_t {
     filter,
     hand_over,
     execute,
-    guard,
 };
 
 constexpr const char* name(Step step) noexcept {
@@ -40,7 +39,6 @@ constexpr const char* name(Step step) noexcept {
         case Step::filter: return "install the seccomp filter";
         case Step::hand_over: return "hand the listener over to the host";
         case Step::execute: return "execute the program";
-        case Step::guard: return "set a guard beside it";
     }
     return "?";
 }
@@ -74,6 +72,7 @@ struct Plan {
     const ResourceLimit* limits = nullptr;
     std::size_t limit_count = 0;
     pid_t host = 0;
+    pid_t* guarded_session = nullptr;  ///< where the guard looks for the session's id, or nullptr
 
     sock_filter* filter = nullptr;
     std::size_t filter_size = 0;
