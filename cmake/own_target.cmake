@@ -7,7 +7,7 @@ set(SYSGUARD_SANITIZERS "" CACHE STRING "Sanitizers for this project's own progr
 
 add_library(sysguard_own INTERFACE)
 target_link_libraries(sysguard_own INTERFACE sysguard::sysguard)
-target_compile_options(sysguard_own INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wpedantic -Werror)
+target_compile_options(sysguard_own INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
 if(SYSGUARD_SANITIZERS)
     target_compile_options(sysguard_own INTERFACE
         -fsanitize=${SYSGUARD_SANITIZERS} -fno-sanitize-recover=all -fno-omit-frame-pointer)

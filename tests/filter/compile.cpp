@@ -194,8 +194,8 @@ TEST_CASE("64-bit comparisons at their edges") {
 
 TEST_CASE("signed comparisons at their edges") {
     constexpr std::int64_t edges[] = {
-        INT64_MIN, INT64_MIN + 1, -0x100000001, -0x100000000, -0x80000001, -0x80000000LL, -2,       -1, 0,
-        1,         0x7fffffff,    0x80000000,   0xffffffff,   0x100000000, INT64_MAX - 1, INT64_MAX};
+        INT64_MIN, INT64_MIN + 1, -0x100000001, -0x100000000, -0x80000001LL, -0x80000000LL, -2,       -1, 0,
+        1,         0x7fffffff,    0x80000000,   0xffffffff,   0x100000000,   INT64_MAX - 1, INT64_MAX};
     for (const std::int64_t bound : edges) {
         const sg::Policy wide{Rule<SYS_lseek>{arg::offset >= bound}.allow(), sg::otherwise.deny(EPERM)};
         for (const std::int64_t offset : edges)

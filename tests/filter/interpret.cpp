@@ -110,7 +110,7 @@ TEST_CASE("every word of a call") {
     data.nr = 0x01020304;
     data.arch = 0x05060708;
     data.instruction_pointer = 0x1112131415161718;
-    for (unsigned i = 0; i < 6; ++i) data.args[i] = (0x2122232400000000 | i) << 1;
+    for (unsigned i = 0; i < 6; ++i) data.args[i] = (0x2122232400000000ULL | i) << 1;
     const auto word = [&](std::uint32_t offset) {
         return run({{load_argument, 0, 0, offset}, {BPF_RET | BPF_A, 0, 0, 0}}, data);
     };
@@ -147,7 +147,8 @@ TEST_CASE("what is no program is not run") {
 
 TEST_CASE("live: what the kernel takes as a filter, and what it does not") {
     // Every opcode, with constants around every bound, in a program that would do no harm if it were taken.
-    const std::uint32_t constants[] = {0, 1, 3, 4, 15, 16, 31, 32, 60, 63, 64, 0x7fff0000, 0x80000000, 0xffffffff};
+    static constexpr std::uint32_t constants[] = {0,  1,  3,  4,  15,         16,         31,
+                                                  32, 60, 63, 64, 0x7fff0000, 0x80000000, 0xffffffff};
     constexpr std::size_t codes = 0x200;
     struct Taken {
         bool by_kernel[codes][std::size(constants)][2];

@@ -559,6 +559,7 @@ TEST_CASE("arguments reach the function as they are") {
 }
 
 TEST_CASE("a function that throws, crashes, loops, exits early: each its own outcome, and the host goes on") {
+    SYSGUARD_SKIP_SANITIZED();
     const sg::Sandbox box{static_program, {.limits = {.wall = 5s}}};
     const auto threw = box.call([]() -> int { throw std::runtime_error{"no such luck"}; });
     CHECK(threw.outcome().kind() == Kind::threw);
@@ -588,6 +589,7 @@ TEST_CASE("a function that throws, crashes, loops, exits early: each its own out
 }
 
 TEST_CASE("a function that eats memory comes to its limit") {
+    SYSGUARD_SKIP_SANITIZED();
     const sg::Sandbox box{static_program, {.limits = {.memory = 64_MiB, .wall = 30s}}};
     const auto eaten = box.call([] {
         std::vector<std::vector<char>> all;
@@ -598,12 +600,14 @@ TEST_CASE("a function that eats memory comes to its limit") {
 }
 
 TEST_CASE("a message with control characters is shown with escapes") {
+    SYSGUARD_SKIP_SANITIZED();
     const auto threw = sg::Sandbox{static_program}.call([] { throw std::runtime_error{"red \x1b[31m\n"}; });
     CHECK(has(threw.explain(), "red \\x1b[31m\\x0a"));
     CHECK(threw.outcome().message() == "red \x1b[31m\n");
 }
 
 TEST_CASE("a result that is larger than the room for it") {
+    SYSGUARD_SKIP_SANITIZED();
     const sg::Sandbox box{static_program, {.most_result = 1000}};
     CHECK(box.call([] { return std::string(1000, 'x'); }));
     const auto large = box.call([] { return std::string(1001, 'x'); });
@@ -687,6 +691,7 @@ TEST_CASE("a function never has the listener of its own filter, under a policy t
 }
 
 TEST_CASE("handlers of the host's do not run in a worker") {
+    SYSGUARD_SKIP_SANITIZED();
     ::signal(SIGSEGV, [](int) { ::_exit(99); });
     const auto crashed = sg::Sandbox{static_program}.call([] { support::crash(); });
     ::signal(SIGSEGV, SIG_DFL);

@@ -95,7 +95,7 @@ TEST_CASE("threads starts threads, and neither processes nor namespaces") {
     static_assert(threads.decide<SYS_clone>(0x7d0f00, 0, nullptr, nullptr, 0) == Action::allow);  // musl's
     static_assert(threads.decide<SYS_clone>(17, 0, nullptr, nullptr, 0) == Action::kill);
     static_assert(threads.decide<SYS_clone>(thread | CLONE_NEWUSER, 0, nullptr, nullptr, 0) == Action::kill);
-    static_assert(threads.decide<SYS_clone>(thread & ~CLONE_SIGHAND, 0, nullptr, nullptr, 0) == Action::kill);
+    static_assert(threads.decide<SYS_clone>(thread & ~unsigned{CLONE_SIGHAND}, 0, nullptr, nullptr, 0) == Action::kill);
     static_assert(threads.decide<SYS_clone3>(nullptr, 88) == sg::Decision{Action::deny, ENOSYS});
     CHECK_FALSE(sg::policy::tasks_of(threads.view()).processes);
 }
