@@ -69,7 +69,7 @@ private:
         plan_.host = ::getpid();
         plan_.umask = launch.umask;
         plan_.wants_listener = confinement.asks_the_host();
-        if (confinement.tasks().processes)
+        if (confinement.tasks().processes || confinement.tasks().untied)
             if (const int error = child.guard.start(confinement.tasks().groups); error != 0)
                 throw Error{error, "start the guard of a worker"};
         plan_.guarded_session = child.guard.session();

@@ -22,8 +22,8 @@ public:
         }
     }
 
-    /// Splits by whether one of the bits is set.
-    constexpr void add_mask(std::uint64_t mask) noexcept { add_test({mask, 0, 0}); }
+    /// Splits by whether the bits of the mask are `value`.
+    constexpr void add_test(std::uint64_t mask, std::uint64_t value) noexcept { add_test({mask, value, value}); }
 
     constexpr void split() noexcept {
         add_value(0);
@@ -164,7 +164,9 @@ public:
             cells_[position].add(nodes, count, position);
     }
 
-    constexpr void add_mask(int position, std::uint64_t mask) noexcept { cells_[position].add_mask(mask); }
+    constexpr void add_test(int position, std::uint64_t mask, std::uint64_t value) noexcept {
+        cells_[position].add_test(mask, value);
+    }
 
     /// Returns false where there are more combinations than `most`, or more than fit.
     constexpr bool split(std::size_t most) noexcept {
