@@ -517,6 +517,26 @@ TEST_CASE("a function in a worker dies with the host") {
     ::munmap(const_cast<pid_t*>(pid), 4096);
 }
 
+TEST_CASE("a worker that cancels its death with the host dies with it all the same") {
+    auto* const pid = static_cast<volatile pid_t*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    const pid_t host = ::fork();
+    if (host == 0) {
+        (void)sg::Sandbox{anything}.call([pid] {
+            ::prctl(PR_SET_PDEATHSIG, 0);
+            *pid = ::getpid();
+            for (;;) ::pause();
+        });
+        ::_exit(0);
+    }
+    REQUIRE(support::eventually([pid] { return *pid != 0; }));
+    const pid_t worker = *pid;
+    ::kill(host, SIGKILL);
+    ::waitpid(host, nullptr, 0);
+    CHECK(support::eventually([worker] { return !support::lives(worker); }));
+    ::munmap(const_cast<pid_t*>(pid), 4096);
+}
+
 // Functions
 
 TEST_CASE("a function returns numbers, structs, strings and vectors") {

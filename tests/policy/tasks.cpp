@@ -20,7 +20,7 @@ constexpr sg::policy::Tasks tasks(const Parts&... parts) {
 }
 
 constexpr bool none(sg::policy::Tasks tasks) {
-    return !tasks.processes && !tasks.threads;
+    return !tasks.processes && !tasks.threads && !tasks.untied;
 }
 constexpr bool both(sg::policy::Tasks tasks) {
     return tasks.processes && tasks.threads;
@@ -62,6 +62,17 @@ TEST_CASE("whether processes may leave the worker's group") {
     CHECK(tasks(sg::preset::processes, sg::allow<SYS_setpgid>, sg::otherwise.kill()).groups);
     CHECK(tasks(sg::allow<SYS_setsid>, sg::otherwise.kill()).groups);
     CHECK(tasks(sg::otherwise.allow()).groups);
+}
+
+TEST_CASE("whether a worker may cancel that it dies with the host") {
+    CHECK(tasks(sg::allow<SYS_prctl>, sg::otherwise.kill()).untied);
+    CHECK(tasks(sg::otherwise.allow()).untied);
+    CHECK(tasks(Rule<SYS_prctl>{arg::option <= 1}.allow(), sg::otherwise.kill()).untied);
+    CHECK(tasks(Rule<SYS_prctl>{arg::option != 15}.allow(), sg::otherwise.kill()).untied);
+    CHECK_FALSE(tasks(Rule<SYS_prctl>{arg::option == 15}.allow(), sg::otherwise.kill()).untied);
+    CHECK_FALSE(
+        tasks(Rule<SYS_prctl>{arg::option == 1}.deny(EPERM), sg::allow<SYS_prctl>, sg::otherwise.kill()).untied);
+    CHECK_FALSE(tasks(sg::preset::threads, sg::otherwise.kill()).untied);
 }
 
 TEST_CASE("fork and vfork, where there are such calls") {
