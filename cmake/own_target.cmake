@@ -5,9 +5,11 @@ endif()
 
 set(SYSGUARD_SANITIZERS "" CACHE STRING "Sanitizers for this project's own programs, such as address,undefined")
 
+add_library(sysguard_warnings INTERFACE)
+target_compile_options(sysguard_warnings INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
+
 add_library(sysguard_own INTERFACE)
-target_link_libraries(sysguard_own INTERFACE sysguard::sysguard)
-target_compile_options(sysguard_own INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
+target_link_libraries(sysguard_own INTERFACE sysguard::sysguard sysguard_warnings)
 if(SYSGUARD_SANITIZERS)
     target_compile_options(sysguard_own INTERFACE
         -fsanitize=${SYSGUARD_SANITIZERS} -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -1,4 +1,8 @@
 # Runs the plugin runner as a person would, and looks for what that person should see.
+if(SANITIZERS MATCHES address)
+    message("[skipped] AddressSanitizer ends a process that gets no memory, before the plugin can say so")
+    return()
+endif()
 execute_process(COMMAND ${RUNNER} ${INPUT} ${PLUGINS} OUTPUT_VARIABLE output RESULT_VARIABLE code)
 message("${output}")
 if(NOT code EQUAL 0)
@@ -9,6 +13,7 @@ foreach(expected
         "nosy.so      the function was killed for a system call that its policy forbids: (clone|vfork)"
         "read /etc/shadow: Permission denied"
         "open a socket: Permission denied"
+        "it says: spawn a shell: *\n"
         "endless.so   the function was ended because its wall-clock time of 1000 ms was over"
         "crashing.so  the function was ended by SIGSEGV"
         "hungry.so    the function could not get the memory it asked for"

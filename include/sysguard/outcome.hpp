@@ -18,16 +18,20 @@
 
 namespace sysguard {
 
-/// What a worker used.
+namespace detail {
+class OutcomeMaker;
+}  // namespace detail
+
+/// What a worker used. Processor time is that of its first process and of all that this waited for (getrusage(2)).
 struct Usage {
     std::chrono::nanoseconds wall{};
     std::chrono::microseconds user{};
     std::chrono::microseconds system{};
-    std::uint64_t peak_memory = 0;  ///< bytes resident, at most
+    std::uint64_t peak_memory = 0;  ///< bytes resident, the most that one of those processes had at a time
 };
 
 /// What happened to a worker: a value. True where all went well: a program exited with 0, a function returned.
-class Outcome {
+class [[nodiscard]] Outcome {
 public:
     enum class Kind : std::uint8_t {
         exited,           ///< a program ended by itself: `exit_code()`
@@ -40,6 +44,7 @@ public:
         timed_out,        ///< its wall-clock or processor time was over: `message()` says which
         out_of_memory,    ///< a function could not get memory (std::bad_alloc)
         stopped,          ///< the host stopped it
+        unsupervised,     ///< the host ended it because it could not watch it any more: `message()` says why
         could_not_start,  ///< `step()` failed with `error()`
         lost,             ///< something else in the host waited for it and took its exit status
     };
@@ -73,16 +78,20 @@ public:
     std::size_t output_dropped() const noexcept { return output_.dropped; }
     std::size_t error_output_dropped() const noexcept { return error_.dropped; }
 
+    /// How many of its calls were refused because a handler of its policy threw, and what the last one threw.
+    unsigned failed_handlers() const noexcept { return failed_handlers_; }
+    const std::string& handler_message() const noexcept { return handler_message_; }
+
     const Usage& usage() const noexcept { return usage_; }
 
     /// The program or "function", as given.
     const std::string& name() const noexcept { return name_; }
 
     /// One paragraph for a person. Control characters of the worker's are shown as escapes.
-    std::string explain() const { return printable(name_) + " " + reason() + "."; }
+    std::string explain() const { return printable(name_) + " " + reason() + "." + handlers_text(); }
 
 private:
-    friend class OutcomeMaker;
+    friend class detail::OutcomeMaker;
 
     std::string reason() const {
         switch (kind_) {
@@ -97,6 +106,7 @@ private:
             case Kind::timed_out: return "was ended because its " + message_ + " was over";
             case Kind::out_of_memory: return "could not get the memory it asked for";
             case Kind::stopped: return "was stopped by the host";
+            case Kind::unsupervised: return "was ended because the host could not watch it any more: " + message_;
             case Kind::could_not_start: return "could not start: to " + std::string{step()} + " failed" + start_error();
             case Kind::lost:
                 return "ended, but its exit status is lost: something else in the host waits for all children, or "
@@ -108,9 +118,20 @@ private:
     std::string violation_text() const {
         if (!violation_) return "was killed by the kernel for a system call that its policy forbids";
         char place[64];
-        std::snprintf(place, sizeof place, " at address %#llx in thread %d",
-                      static_cast<unsigned long long>(violation_->instruction_pointer), violation_->thread);
-        return "was killed for a system call that its policy forbids: " + violation_->text() + place;
+        std::snprintf(place, sizeof place, " at address %#llx",
+                      static_cast<unsigned long long>(violation_->instruction_pointer));
+        std::string text = "was killed for a system call that its policy forbids: " + violation_->text() + place;
+        if (!violation_->mapping.empty()) text += " (" + printable(violation_->mapping) + ")";
+        text += " in thread " + std::to_string(violation_->thread);
+        if (violation_->process > 0 && violation_->process != violation_->thread)
+            text += " of process " + std::to_string(violation_->process);
+        return text;
+    }
+
+    std::string handlers_text() const {
+        if (failed_handlers_ == 0) return {};
+        return " " + std::to_string(failed_handlers_) + " of its calls were refused because a handler threw: " +
+               printable(handler_message_) + ".";
     }
 
     std::string signal_text() const {
@@ -124,8 +145,8 @@ private:
                            std::generic_category().message(failure_.error);
         if (failure_.step == process::Step::filter && failure_.error == EBUSY)
             text +=
-                " (it is inside a sandbox that has a listener already, and the kernel allows one: use kill_now() "
-                "instead of kill(), which needs none)";
+                " (it is inside a sandbox that has a listener already, and the kernel allows one: write kill_now() "
+                "for kill(), sg::foreign.kill_now() too, and fake() nothing but 0)";
         if (failure_.step == process::Step::execute && name_.find('/') == std::string::npos)
             text += " (a name without a slash is not looked for in PATH)";
         return text;
@@ -154,19 +175,21 @@ private:
     supervise::Captured output_{};
     supervise::Captured error_{};
     Usage usage_{};
+    unsigned failed_handlers_ = 0;
+    std::string handler_message_{};
     std::string name_{};
     std::string message_{};
 };
 
 /// A function's value, or what kept it from returning one.
 template <class T>
-class Result {
+class [[nodiscard]] Result {
 public:
     Result(Outcome outcome, std::optional<T> value) : outcome_{std::move(outcome)}, value_{std::move(value)} {}
 
     explicit operator bool() const noexcept { return value_.has_value(); }
 
-    /// Throws `Error` (ECHILD) with the explanation where there is none.
+    /// Throws `Error` (ECANCELED) with the explanation where there is none.
     const T& value() const& { return check(), *value_; }
     T&& value() && { return check(), std::move(*value_); }
     const T& operator*() const& { return value(); }
@@ -177,7 +200,7 @@ public:
 
 private:
     void check() const {
-        if (!value_) throw Error{ECHILD, outcome_.explain()};
+        if (!value_) throw Error{ECANCELED, outcome_.explain()};
     }
 
     Outcome outcome_;
@@ -185,7 +208,7 @@ private:
 };
 
 template <>
-class Result<void> {
+class [[nodiscard]] Result<void> {
 public:
     explicit Result(Outcome outcome) : outcome_{std::move(outcome)} {}
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "filter/compile.hpp"
+#include "policy/performable.hpp"
 #include "policy/presets.hpp"
 #include "policy/reachability.hpp"
 #include "policy/rule.hpp"
@@ -60,6 +61,14 @@ inline constexpr std::size_t nodes_of = [] {
         return 0;
 }();
 
+template <class T>
+inline constexpr bool has_contexts = [] {
+    if constexpr (requires { T::has_contexts; })
+        return T::has_contexts;
+    else
+        return false;
+}();
+
 /// A register's value. A pointer stands for any address, which no rule looks at.
 template <class T>
 constexpr std::uint64_t register_value(T value) noexcept {
@@ -73,8 +82,12 @@ constexpr std::uint64_t register_value(T value) noexcept {
 
 /// Rules in their order and what happens otherwise, with the filter that they compile to. The first rule that matches a
 /// call decides. As a `constexpr` variable all of it is made and checked by the compiler, and the filter is a constant;
-/// built at run time, a mistake throws `Error`. Immutable and thread-safe.
-template <std::size_t rule_capacity, std::size_t node_capacity>
+/// built at run time, a mistake throws `Error` (EINVAL). A rule that cannot be reached is found by search, and taken
+/// for reachable where the search would be too long; one for a family must be reachable for one of its calls. Immutable
+/// and thread-safe.
+///
+/// `with_contexts`: some handlers have captured something; the policy is then made at run time and keeps it.
+template <std::size_t rule_capacity, std::size_t node_capacity, bool with_contexts = false>
 class Policy {
 public:
     template <class... Parts>
@@ -85,6 +98,7 @@ public:
         const policy::View rules = view();
         const policy::RulesByCall<rule_capacity> by_call{rules};
         policy::check_reachable(rules, by_call);
+        policy::check_performable(rules, by_call);
         filter::compile(rules, by_call, program_);
     }
 
@@ -110,6 +124,9 @@ public:
         return {rules_.begin(), rules_.size(), rules_.nodes(), otherwise_, foreign_};
     }
 
+    /// What the handlers have captured.
+    policy::SharedContext context() const noexcept { return rules_.contexts().context(); }
+
 private:
     template <class... Parts>
     static constexpr void check() noexcept {
@@ -122,9 +139,13 @@ private:
                       "sg::otherwise comes last: rules behind it are never reached");
     }
 
-    template <std::size_t r, std::size_t n>
-    constexpr void take(const Rules<r, n>& rules) noexcept {
+    template <std::size_t r, std::size_t n, bool c>
+    constexpr void take(const Rules<r, n, c>& rules) {
         rules_.append(rules);
+    }
+    template <class Make>
+    constexpr void take(const policy::OnDemand<Make>& group) {
+        rules_.append(group);
     }
     constexpr void take(const Ending<false>& ending) noexcept { otherwise_ = ending.decision; }
     constexpr void take(const Ending<true>& ending) noexcept { foreign_ = ending.decision; }
@@ -132,17 +153,30 @@ private:
     template <auto target>
     constexpr void take(const Rule<target>&) noexcept {
         static_assert(target != target,
-                      "a rule needs an ending: .allow(), .deny(errno), .fake(value), .kill(), .log()");
+                      "a rule needs an ending: .allow(), .deny(errno), .fake(value), .kill(), .log(), "
+                      ".handle(function), .ask(asker)");
+    }
+    template <class T>
+    constexpr void take(const T&) noexcept {
+        static_assert(policy::detail::never<T>,
+                      "a policy is made of rules with their endings, sg::allow<...>, presets and other groups, "
+                      "sg::foreign and sg::otherwise with theirs: sg::otherwise.kill()");
     }
 
-    Rules<rule_capacity, node_capacity> rules_;
+    Rules<rule_capacity, node_capacity, with_contexts> rules_;
     Decision otherwise_{};
     Decision foreign_{Action::kill};
     filter::Program<filter::program_capacity(rule_capacity, node_capacity)> program_;
 };
 
+/// The sizeof: see Rules.
 template <class... Parts>
-Policy(const Parts&...) -> Policy<policy::detail::sum({policy::detail::rules_of<Parts>...}),
-                                  policy::detail::sum({policy::detail::nodes_of<Parts>...})>;
+    requires(sizeof(Policy<policy::detail::sum({policy::detail::rules_of<Parts>...}),
+                           policy::detail::sum({policy::detail::nodes_of<Parts>...}),
+                           (policy::detail::sum({policy::detail::has_contexts<Parts>...}) > 0)>) > 0)
+Policy(const Parts&...)
+->Policy<policy::detail::sum({policy::detail::rules_of<Parts>...}),
+         policy::detail::sum({policy::detail::nodes_of<Parts>...}),
+         (policy::detail::sum({policy::detail::has_contexts<Parts>...}) > 0)>;
 
 }  // namespace sysguard

@@ -1,17 +1,18 @@
 #pragma once
 
+#include "detail/core.hpp"
 #include "detail/outcome_maker.hpp"
-#include "detail/supervision.hpp"
 #include "outcome.hpp"
 #include "policy.hpp"
-#include "process/confinement.hpp"
 #include "process/order.hpp"
 #include "process/result_codec.hpp"
 #include "process/start_function.hpp"
 #include "process/start_program.hpp"
+#include "supervise/deferred.hpp"
 #include "worker.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <new>
 #include <optional>
@@ -29,6 +30,9 @@ struct Options {
 
     /// The most bytes that a function's result may have. Memory is taken only as a worker writes to it.
     std::size_t most_result = 64_MiB;
+
+    /// The most bytes that the host copies of one buffer of a pending call.
+    std::size_t most_read = 1_MiB;
 };
 
 /// Runs code that is not trusted in processes of its own, under a policy. Immutable: any number of threads may use one
@@ -36,40 +40,60 @@ struct Options {
 /// machine that refuses.
 ///
 /// A worker has a session of its own, no descriptors but those it is given, and no core dumps. It dies with the host:
-/// at the latest when the thread that started it ends. When it ends, whatever else it started is killed. The policy
-/// decides over everything that it does, with two exceptions: it may always end itself (exit, exit_group, abort), and
-/// the program that it starts with is executed whatever the policy says of execve.
+/// at the latest when the thread that started it ends. When it ends, whatever else it started is killed, but for what
+/// has left its session, where the policy allows setsid. The policy decides over everything that it does, with two
+/// exceptions: it may always end itself (exit, exit_group, abort), and the program that it starts with is executed
+/// whatever the policy says of execve.
 class Sandbox {
 public:
-    /// Keeps copies of what it needs of the policy.
-    template <std::size_t rules, std::size_t nodes>
-    explicit Sandbox(const Policy<rules, nodes>& of_workers, const Options& options = {})
-        : confinement_{of_workers.view(), of_workers.program(), options.limits}, most_result_{options.most_result} {}
+    /// Keeps copies of what it needs of the policy. Throws `Error`: ENOTSUP where a limit cannot be kept, EINVAL where
+    /// it is none, E2BIG where the filter has no room for what a worker needs to start. Linux 5.7.
+    template <std::size_t rules, std::size_t nodes, bool contexts>
+    explicit Sandbox(const Policy<rules, nodes, contexts>& of_workers, const Options& options = {})
+        : core_{new detail::Core{of_workers.view(), of_workers.program(), options.limits, of_workers.context(),
+                                 options.most_read}},
+          most_result_{options.most_result} {}
 
-    /// Runs a program to its end. `command` is its path, taken as it stands, and its arguments.
+    /// Runs a program to its end, or to its wall-clock limit. `command` is its path, taken as it stands, and its
+    /// arguments. Throws `Error` for a command or a launch that cannot be: EINVAL, EBADF, EMFILE. Uses 64 KiB of stack.
     Outcome run(std::vector<std::string> command, const Launch& launch = {}) const {
         detail::refuse_pipes(launch);
         std::string name = command.empty() ? "" : command.front();
+        supervise::Supervisor supervisor;
+        detail::Core::open(supervisor);
         process::Child child;
-        process::Order order = process::Order::program(confinement_, std::move(command), launch, child);
+        process::Order order = process::Order::program(core_->confinement(), std::move(command), launch, child);
         const auto start = supervise::Watch::Clock::now();
         process::start_program(order.plan(), child);
-        return make_outcome(order, child, launch, start, std::move(name)).program();
+        order.finish_start();
+        return make_outcome(supervisor, child, launch, start, std::move(name)).program();
     }
 
-    /// Starts a program. A thread of the host's watches it until it ends.
+    /// Starts a program. One thread of the sandbox's own serves all its workers that run at a time, or the host's event
+    /// loop does. Errors are those of `run`.
     Worker spawn(std::vector<std::string> command, const Launch& launch = {}) const {
-        return Worker::start(confinement_, std::move(command), launch);
+        return Worker::start(core_, std::move(command), launch);
     }
+
+    /// For a host with an event loop: a descriptor that is readable (poll(2), epoll(7)) when there is something to
+    /// `dispatch`. From the first call on, no thread serves the workers that `spawn` starts. Throws `Error`: EBUSY
+    /// where one does already.
+    int event_fd() const { return core_->embed().fd(); }
+
+    /// Does what there is to do for spawned workers, without waiting for anything but handlers. Returns whether there
+    /// was something. To be called by the one thread that also spawns and destroys the workers.
+    bool dispatch() const { return core_->embed().dispatch(); }
 
     /// Runs a function in a fork of the host, to its end, and brings back what it returns (`process::Returnable`) or
     /// the message of what it throws. The function sees a copy of the host's memory, and none of its descriptors.
+    /// Errors are those of `run`.
     template <class F, class... Arguments>
         requires std::is_invocable_v<F, Arguments...>
     auto call(F&& function, Arguments&&... arguments) const {
         return call(Launch{}, std::forward<F>(function), std::forward<Arguments>(arguments)...);
     }
 
+    /// The same, with streams, descriptors and a directory.
     template <class F, class... Arguments>
         requires std::is_invocable_v<F, Arguments...>
     auto call(const Launch& launch, F&& function, Arguments&&... arguments) const {
@@ -90,31 +114,37 @@ public:
             });
         };
         process::ResultArea area{most_result_};
-        return read<T>(run_forked(launch, area, body), area);
+        std::uint64_t size = 0;
+        Outcome outcome = run_forked(launch, area, body, size);
+        return read<T>(std::move(outcome), area, size);
     }
 
 private:
-    static supervise::Ending watch(process::Order& order, process::Child& child,
-                                   const supervise::Watch::Settings& settings,
-                                   supervise::Watch::Clock::time_point start) noexcept {
-        order.close_worker_ends();
-        return supervise::Watch{std::move(child), start, settings}.run();
-    }
-
-    OutcomeMaker make_outcome(process::Order& order, process::Child& child, const Launch& launch,
-                              supervise::Watch::Clock::time_point start, std::string name) const {
-        return OutcomeMaker{watch(order, child, detail::watch_settings(confinement_, launch), start), std::move(name),
-                            confinement_.limits()};
+    detail::OutcomeMaker make_outcome(supervise::Supervisor& supervisor, process::Child& child, const Launch& launch,
+                                      supervise::Watch::Clock::time_point start, std::string name) const {
+        supervise::Watch watch{std::move(child), start, core_->watch_settings(launch)};
+        supervisor.add(watch);
+        supervisor.run(watch);
+        const process::Confinement& confinement = core_->confinement();
+        return detail::OutcomeMaker{watch.take_ending(), std::move(name), confinement.limits(),
+                                    confinement.kills_in_the_kernel()};
     }
 
     template <class Body>
-    Outcome run_forked(const Launch& launch, process::ResultArea& area, const Body& body) const {
+    Outcome run_forked(const Launch& launch, process::ResultArea& area, const Body& body, std::uint64_t& size) const {
         detail::refuse_pipes(launch);
+        supervise::Supervisor supervisor;
+        detail::Core::open(supervisor);
         process::Child child;
-        process::Order order = process::Order::function(confinement_, launch, child);
+        process::Order order = process::Order::function(core_->confinement(), launch, child);
         const auto start = supervise::Watch::Clock::now();
         process::start_function(order.plan(), area, child, body);
-        return make_outcome(order, child, launch, start, "the function").function(area);
+        const std::uint64_t proof = order.plan().pass;
+        order.finish_start();
+        detail::OutcomeMaker maker = make_outcome(supervisor, child, launch, start, "the function");
+        const process::ResultArea::Header header = area.read_header();
+        size = header.size;
+        return std::move(maker).function(header, area, proof);
     }
 
     /// Runs in the worker.
@@ -140,18 +170,23 @@ private:
     }
 
     template <class T>
-    static Result<T> read(Outcome outcome, process::ResultArea& area) {
+    static Result<T> read(Outcome outcome, process::ResultArea& area, std::size_t size) {
         if constexpr (std::is_void_v<T>) {
             return Result<T>{std::move(outcome)};
         } else {
-            std::optional<T> value;
-            if (outcome) value = process::read_result<T>(area.data(), area.header().size);
-            if (outcome && !value) OutcomeMaker::garble(outcome, "its result is no value of the function's type");
-            return Result<T>{std::move(outcome), std::move(value)};
+            try {
+                std::optional<T> value = outcome ? process::read_result<T>(area.data(), size) : std::nullopt;
+                if (outcome && !value)
+                    detail::OutcomeMaker::garble(outcome, "its result is no value of the function's type");
+                return Result<T>{std::move(outcome), std::move(value)};
+            } catch (const std::bad_alloc&) {
+                detail::OutcomeMaker::garble(outcome, "the host has no memory for its result");
+                return Result<T>{std::move(outcome), std::nullopt};
+            }
         }
     }
 
-    process::Confinement confinement_;
+    detail::CoreShare core_;
     std::size_t most_result_;
 };
 

@@ -1,33 +1,32 @@
 #pragma once
 
+#include "detail/core.hpp"
 #include "detail/outcome_maker.hpp"
-#include "detail/supervision.hpp"
 #include "outcome.hpp"
-#include "process/confinement.hpp"
 #include "process/descriptor.hpp"
 #include "process/order.hpp"
+#include "process/signals.hpp"
 #include "process/start_program.hpp"
-#include "supervise/watch.hpp"
+#include "supervise/supervisor.hpp"
 
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <poll.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace sysguard {
 
-/// A program that runs under a policy while the host goes on: a thread of the host's starts it, watches it and keeps
-/// its time. Destroying a worker stops it. Movable. One thread at a time may use it.
-class Worker {
+/// A program that runs under a policy while the host goes on: a supervisor starts it, answers its calls and keeps its
+/// time. Destroying a worker stops it. Movable; one that was moved from may be assigned to and destroyed. One
+/// thread at a time may use it.
+class [[nodiscard]] Worker {
 public:
     Worker(Worker&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
     Worker& operator=(Worker&& other) noexcept {
@@ -40,127 +39,148 @@ public:
         delete state_;
     }
 
-    /// Its process id in the host; -1 where it could not start.
+    /// Its process id in the host; -1 where it could not start. When it has ended, the id may be another's.
     pid_t pid() const noexcept { return state_->pid; }
 
-    /// The host's ends of pipes (`Stdio::pipe()`): what is written to `input` it reads. `reset()` closes one.
+    /// The host's ends of pipes (`Stdio::pipe()`): what is written to `input` it reads. `reset()` closes one. Writing
+    /// to the pipe of a worker that has ended raises SIGPIPE, as for any pipe: `write` does not.
     process::Descriptor& input() noexcept { return state_->input; }
     process::Descriptor& output() noexcept { return state_->output; }
     process::Descriptor& error() noexcept { return state_->error; }
 
-    /// Waits for its end.
+    /// Writes all of `bytes` to `input`; waits where it is full. Returns whether that succeeded: no where the worker
+    /// reads no more. Unlike write(2) of a pipe, it never raises SIGPIPE.
+    bool write(std::string_view bytes) noexcept {
+        const process::PipeSignalHeld held;
+        while (!bytes.empty()) {
+            const ssize_t written = ::write(state_->input.get(), bytes.data(), bytes.size());
+            if (written < 0 && errno != EINTR) return false;
+            if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+        }
+        return true;
+    }
+
+    /// Waits for its end. One with a full pipe for output that nobody reads does not end. Where the host's event loop
+    /// serves, this serves meanwhile.
     const Outcome& wait() noexcept {
-        wait_until_finished(-1);
+        wait_until(Clock::time_point::max());
         return state_->outcome;
     }
 
     /// Waits for its end, but no longer than `time`. Returns whether it has ended.
     template <class Rep, class Period>
     bool wait_for(std::chrono::duration<Rep, Period> time) noexcept {
-        const auto end = std::chrono::steady_clock::now() + time;
-        for (;;) {
-            const auto left =
-                std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
-            constexpr long long most = 1'000'000'000;
-            if (wait_until_finished(static_cast<int>(left < 0 ? 0 : left < most ? left : most))) return true;
-            if (left <= 0) return false;
-        }
+        const double seconds = std::chrono::duration<double>{time}.count();  // holds any duration
+        constexpr double most = 1e9;
+        const double bounded = seconds < 0 ? 0 : seconds < most ? seconds : most;
+        return wait_until(Clock::now() + std::chrono::nanoseconds{static_cast<std::int64_t>(bounded * 1e9 + 1)});
     }
 
     /// Kills it, with all that it started, and waits for its end. One that has ended keeps its outcome.
     const Outcome& stop() noexcept {
-        ring(state_->stop);
+        if (state_->supervisor != nullptr) state_->supervisor->stop(*state_->watch);
         return wait();
     }
 
 private:
     friend class Sandbox;
 
-    /// What the worker's thread and the host share: the thread writes all of it before it rings `started`, and the
-    /// outcome before it rings `finished`.
+    using Clock = supervise::Watch::Clock;
+
     struct State {
-        State(const process::Confinement& shared, std::vector<std::string> command, const Launch& launch)
-            : confinement{shared},
+        State(const detail::CoreShare& shared, std::vector<std::string> command, const Launch& launch)
+            : core{shared},
               name{command.empty() ? "" : command.front()},
-              settings{detail::watch_settings(confinement, launch)},
-              order{process::Order::program(confinement, std::move(command), launch, child)} {
-            settings.stop_fd = stop.get();
+              settings{core->watch_settings(launch)},
+              order{process::Order::program(core->confinement(), std::move(command), launch, child)} {}
+        State(const State&) = delete;
+        State& operator=(const State&) = delete;
+        ~State() {
+            if (watch != nullptr) watch->~Watch();
         }
 
-        process::Confinement confinement;
+        detail::CoreShare core;
         std::string name;
         process::Child child{};
         supervise::Watch::Settings settings;
         process::Order order;
-        process::Descriptor stop{::eventfd(0, EFD_CLOEXEC)};
-        process::Descriptor started{::eventfd(0, EFD_CLOEXEC)};
-        process::Descriptor finished{::eventfd(0, EFD_CLOEXEC)};
+        supervise::Supervisor* supervisor = nullptr;  ///< while it serves
+        supervise::Watch* watch = nullptr;            ///< in its room, once the worker has started
+        alignas(supervise::Watch) char room_for_watch[sizeof(supervise::Watch)];
+        std::uint32_t started = 0;  ///< futex
         process::Descriptor input{};
         process::Descriptor output{};
         process::Descriptor error{};
         pid_t pid = -1;
-        pthread_t thread{};
-        bool joined = false;
         Outcome outcome{};
+    };
+
+    /// Starts the worker in the thread that serves: it dies with the thread that starts it.
+    struct Start final : supervise::Supervisor::Errand {
+        explicit Start(State& of) noexcept : state{of} {}
+
+        void run() noexcept override {
+            State& own = state;  // this errand may be gone as soon as the worker has started
+            const auto start = Clock::now();
+            process::start_program(own.order.plan(), own.child);
+            own.order.finish_start();
+            own.pid = own.child.pid;
+            own.input = std::move(own.child.input);
+            if (!own.settings.most_output) own.output = std::move(own.child.output);
+            if (!own.settings.most_error) own.error = std::move(own.child.error);
+            own.watch = new (own.room_for_watch) supervise::Watch{std::move(own.child), start, own.settings};
+            own.supervisor->add(*own.watch);
+            __atomic_store_n(&own.started, 1U, __ATOMIC_RELEASE);
+            supervise::wake_all(own.started);
+        }
+
+        State& state;
     };
 
     explicit Worker(State* state) noexcept : state_{state} {}
 
-    static Worker start(const process::Confinement& confinement, std::vector<std::string> command,
-                        const Launch& launch) {
-        auto state = std::make_unique<State>(confinement, std::move(command), launch);
-        if (!state->stop || !state->started || !state->finished) throw Error{EMFILE, "make an eventfd"};
-        {
-            const process::detail::SignalsBlocked blocked;  // the host's handlers are not for the thread
-            const int error = ::pthread_create(&state->thread, nullptr, supervise_worker, state.get());
-            if (error != 0) throw Error{error, "start the thread that watches a worker"};
+    static Worker start(const detail::CoreShare& core, std::vector<std::string> command, const Launch& launch) {
+        Worker worker{new State{core, std::move(command), launch}};
+        State& state = *worker.state_;
+        state.supervisor = &core->join();
+        Start errand{state};
+        if (core->is_embedded())
+            errand.run();
+        else
+            state.supervisor->post(errand);
+        while (__atomic_load_n(&state.started, __ATOMIC_ACQUIRE) == 0) supervise::wait_while(state.started, 0);
+        return worker;
+    }
+
+    bool wait_until(Clock::time_point end) noexcept {
+        if (state_->supervisor == nullptr) return true;
+        if (state_->core->is_embedded()) {
+            while (!state_->watch->is_finished()) {
+                pollfd events{state_->supervisor->fd(), POLLIN, 0};
+                const auto left = std::chrono::nanoseconds{end - Clock::now()}.count() / 1'000'000 + 1;
+                constexpr std::int64_t most = 1'000'000'000;
+                ::poll(&events, 1, static_cast<int>(left < 0 ? 0 : left < most ? left : most));
+                state_->supervisor->dispatch();
+                if (Clock::now() >= end && !state_->watch->is_finished()) return false;
+            }
+        } else if (!state_->watch->wait_until_finished(end)) {
+            return false;
         }
-        wait_for_bell(state->started, -1);
-        return Worker{state.release()};
-    }
-
-    static void* supervise_worker(void* argument) noexcept {
-        State& state = *static_cast<State*>(argument);
-        const auto start = supervise::Watch::Clock::now();
-        process::start_program(state.order.plan(), state.child);
-        state.order.close_worker_ends();
-        state.pid = state.child.pid;
-        state.input = std::move(state.child.input);
-        if (!state.settings.most_output) state.output = std::move(state.child.output);
-        if (!state.settings.most_error) state.error = std::move(state.child.error);
-        ring(state.started);
-        supervise::Watch watch{std::move(state.child), start, state.settings};
-        supervise::Ending ending = watch.run();
-        try {
-            state.outcome = OutcomeMaker{std::move(ending), state.name, state.confinement.limits()}.program();
-        } catch (const std::bad_alloc&) {
-            state.name.clear();  // what is left is an outcome that says that its story is lost
-        }
-        ring(state.finished);
-        return nullptr;
-    }
-
-    static void ring(const process::Descriptor& bell) noexcept {
-        const std::uint64_t one = 1;
-        while (::write(bell.get(), &one, sizeof one) < 0 && errno == EINTR) {
-        }
-    }
-
-    static bool wait_for_bell(const process::Descriptor& bell, int milliseconds) noexcept {
-        pollfd source{bell.get(), POLLIN, 0};
-        int ready = 0;
-        do {
-            ready = ::poll(&source, 1, milliseconds);
-        } while (ready < 0 && errno == EINTR && milliseconds < 0);
-        return ready > 0;
-    }
-
-    bool wait_until_finished(int milliseconds) noexcept {
-        if (state_->joined) return true;
-        if (!wait_for_bell(state_->finished, milliseconds)) return false;
-        ::pthread_join(state_->thread, nullptr);
-        state_->joined = true;
+        finish();
         return true;
+    }
+
+    void finish() noexcept {
+        const process::Confinement& confinement = state_->core->confinement();
+        try {
+            state_->outcome = detail::OutcomeMaker{state_->watch->take_ending(), state_->name, confinement.limits(),
+                                                   confinement.kills_in_the_kernel()}
+                                  .program();
+        } catch (const std::bad_alloc&) {
+            state_->name.clear();  // what is left is an outcome that says that its story is lost
+        }
+        state_->supervisor = nullptr;
+        state_->core->leave();
     }
 
     State* state_;

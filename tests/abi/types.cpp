@@ -1,5 +1,6 @@
 #include <sysguard/abi/table.hpp>
 #include <sysguard/abi/types.hpp>
+#include <sysguard/policy.hpp>
 
 #include <doctest/doctest.h>
 
@@ -24,6 +25,7 @@
 #include <csignal>
 
 namespace abi = sysguard::abi;
+namespace sg = sysguard;
 
 namespace {
 
@@ -47,8 +49,8 @@ struct TemporaryFile {
 
 }  // namespace
 
-TEST_CASE("every type is some argument's, and has a meaning") {
-    std::set<abi::Type> used;
+TEST_CASE("every type is some argument's, or of what one leads to, and has a meaning") {
+    std::set<abi::Type> used{abi::Type::port};  // of a socket address
     for (const abi::Syscall& call : abi::syscalls)
         for (int i = 0; i < call.argument_count(); ++i) used.insert(call.arguments[i].type);
     CHECK(used.size() == std::size(abi::type_infos));
@@ -203,6 +205,21 @@ TEST_CASE("live: the type of a socket is its low four bits, and a flag above the
     CHECK(type == SOCK_STREAM);
     ::close(fd);
     CHECK(::socket(AF_UNIX, SOCK_STREAM | 0x20, 0) == -1);
+}
+
+TEST_CASE("live: mmap ignores bits of its protection that it does not know") {
+    CHECK((abi::info(abi::Type::map_protection).compared & 0x100) == 0);
+    constexpr long unknown = 0x100 | high_bit;
+    void* const page = reinterpret_cast<void*>(
+        ::syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | unknown, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    REQUIRE(page != MAP_FAILED);
+    *static_cast<volatile int*>(page) = 1;
+    CHECK(::mprotect(page, 4096, PROT_READ | 0x100) == -1);
+    ::munmap(page, 4096);
+
+    constexpr sg::Policy exact{sg::policy::Rule<SYS_mmap>{sg::arg::prot == (PROT_READ | PROT_WRITE)}.deny(EACCES),
+                               sg::otherwise.allow()};
+    CHECK(exact.decide<SYS_mmap>(0, 4096, PROT_READ | PROT_WRITE | unknown, 0, -1, 0) == sg::Action::deny);
 }
 
 TEST_CASE("live: mprotect reads all 64 bits of its protection") {

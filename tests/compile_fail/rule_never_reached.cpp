@@ -1,3 +1,4 @@
+// expect: it can never be reached, because earlier rules always match first
 // expect: rule_can_never_be_reached_because_earlier_rules_always_match
 #include <sysguard/policy.hpp>
 

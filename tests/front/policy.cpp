@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include <sys/socket.h>
@@ -25,6 +28,9 @@ constexpr sg::Policy policy{
 };
 static_assert(policy.decide<SYS_socket>(AF_INET, SOCK_STREAM, 0) == Action::allow);
 static_assert(policy.decide<SYS_ptrace>(0, 0, 0, 0) == Action::kill);
+
+/// Of a type that nothing else here has.
+constexpr sg::Policy global{sg::allow<SYS_read, SYS_write, SYS_close, SYS_dup, SYS_pipe2>, sg::otherwise.kill()};
 
 }  // namespace
 
@@ -78,10 +84,26 @@ TEST_CASE("otherwise and foreign") {
 }
 
 TEST_CASE("a constant policy is a constant: it lies in read-only memory") {
-    static constexpr sg::Policy constant{sg::allow<SYS_read>, sg::otherwise.kill()};
-    CHECK(constant.program().code == constant.program().begin());
-    extern const char etext, edata;  // the linker's: read-only data lies between them, before what can be written
-    const auto at = reinterpret_cast<const char*>(constant.program().code);
-    CHECK(at > &etext);
-    CHECK(at < &edata);
+    static constexpr sg::Rules group{sg::allow<SYS_read, SYS_write>, sg::allow<SYS_close>};
+    static constexpr sg::Policy constant{sg::allow<SYS_read, SYS_write, SYS_close, SYS_dup>, sg::otherwise.kill()};
+    static sg::Policy variable{sg::allow<SYS_read>, sg::otherwise.kill()};
+    const auto is_writable = [](const void* at) {  // as /proc/self/maps says
+        std::ifstream maps{"/proc/self/maps"};
+        for (std::string line; std::getline(maps, line);) {
+            std::uintptr_t begin = 0;
+            std::uintptr_t end = 0;
+            char access[5] = {};
+            REQUIRE(std::sscanf(line.c_str(), "%zx-%zx %4s", &begin, &end, access) == 3);
+            const auto address = reinterpret_cast<std::uintptr_t>(at);
+            if (begin <= address && address < end) return access[1] == 'w';
+        }
+        FAIL("mapped nowhere");
+        return true;
+    };
+    CHECK(is_writable(variable.program().code));
+    CHECK_FALSE(is_writable(constant.program().code));
+    CHECK_FALSE(is_writable(constant.view().rules));
+    CHECK_FALSE(is_writable(global.program().code));
+    CHECK_FALSE(is_writable(group.begin()));
+    CHECK_FALSE(is_writable(sg::preset::compute.begin()));
 }

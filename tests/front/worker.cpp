@@ -48,6 +48,51 @@ TEST_CASE("one that ends by itself keeps its outcome when it is stopped afterwar
     CHECK(worker.stop().exit_code() == 5);
 }
 
+TEST_CASE("one that has ended, unnoticed so far, keeps its outcome too") {
+    for (int i = 0; i < 50; ++i) {
+        sg::Worker worker = sg::Sandbox{policy}.spawn({helper("behave"), "exit", "5"});
+        siginfo_t info{};
+        ::waitid(P_PID, static_cast<id_t>(worker.pid()), &info, WEXITED | WNOWAIT);
+        CHECK(worker.stop().exit_code() == 5);
+    }
+}
+
+TEST_CASE("writing to a worker that has ended fails, and does no harm") {
+    sg::Worker worker = sg::Sandbox{policy}.spawn({helper("behave"), "copy"},
+                                                  {.input = sg::Stdio::pipe(), .output = sg::Stdio::null()});
+    CHECK(worker.write("hello"));
+    worker.stop();
+    const pid_t without = ::fork();
+    if (without == 0) {  // what would happen
+        ::signal(SIGPIPE, SIG_DFL);
+        (void)!::write(worker.input().get(), "more", 4);
+        ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(without, &status, 0);
+    CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE));
+    CHECK_FALSE(worker.write("more"));
+    CHECK_FALSE(worker.write(std::string(1 << 20, 'x')));
+    worker.input().reset();
+    CHECK_FALSE(worker.write("more"));
+}
+
+TEST_CASE("waiting for any length of time") {
+    sg::Worker worker = sg::Sandbox{policy}.spawn({helper("behave"), "copy"},
+                                                  {.input = sg::Stdio::pipe(), .output = sg::Stdio::null()});
+    CHECK_FALSE(worker.wait_for(-5h));
+    CHECK_FALSE(worker.wait_for(std::chrono::nanoseconds{1}));
+    CHECK_FALSE(worker.wait_for(0.001s));
+    std::thread closer{[&] {
+        std::this_thread::sleep_for(10ms);
+        worker.input().reset();
+    }};
+    CHECK(worker.wait_for(std::chrono::milliseconds::max()));
+    closer.join();
+    CHECK(worker.wait_for(std::chrono::hours::max()));
+    CHECK(worker.wait().exit_code() == 0);
+}
+
 TEST_CASE("a worker outlives its sandbox, and the thread that spawned it") {
     std::vector<sg::Worker> workers;
     std::thread spawner{[&] {

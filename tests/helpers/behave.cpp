@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <csignal>
@@ -68,6 +70,20 @@ int main(int argc, char** argv) {
     if (what == "ignore") {
         for (int signal = 1; signal < 32; ++signal) std::signal(signal, SIG_IGN);
         sleep_for_ever();
+    }
+    if (what == "ask") return static_cast<int>(::syscall(SYS_getpriority, PRIO_PROCESS, number));
+    if (what == "asking") {
+        for (int i = 0; i < number; ++i) ::syscall(SYS_getpriority, PRIO_PROCESS, 0);
+        sleep_for_ever();
+    }
+    if (what == "listeners") {  // how many it has of its own
+        int count = 0;
+        for (int fd = 0; fd < 1024; ++fd) {
+            char text[64] = {};
+            const bool open = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), text, sizeof text - 1) > 0;
+            count += open && std::strstr(text, "seccomp") != nullptr;
+        }
+        return count;
     }
     if (what == "execute") {
         ::execv(argv[2], argv + 2);

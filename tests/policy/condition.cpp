@@ -1,5 +1,5 @@
 #include <sysguard/policy/condition.hpp>
-#include <sysguard/policy/operand.hpp>
+#include <sysguard/policy/matchers.hpp>
 
 #include <doctest/doctest.h>
 

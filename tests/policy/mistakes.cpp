@@ -27,7 +27,7 @@ std::string message(F&& function) {
 TEST_CASE("each mistake says which call, and what is wrong") {
     using sysguard::abi::ArgName;
     CHECK(message([] { mistake::value_does_not_fit_the_argument(SYS_kill, ArgName::sig, "signal number"); }) ==
-          "rule for kill: argument 'sig': a value that does not fit its type (signal number)");
+          "rule for kill: argument 'sig': a value that does not fit its type, which is: signal number");
     CHECK(message([] { mistake::value_has_bits_outside_the_mask(SYS_kill, ArgName::sig); }).find("kill") !=
           std::string::npos);
     CHECK(message([] { mistake::mask_covers_no_bit_that_the_kernel_reads(SYS_kill, ArgName::sig); }).find("mask") !=

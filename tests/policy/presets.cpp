@@ -63,7 +63,10 @@ TEST_CASE("stdio: what is open, and nothing more of a terminal than its size and
 TEST_CASE("static_runtime opens nothing") {
     static_assert(static_runtime.decide<SYS_set_tid_address>(nullptr) == Action::allow);
     static_assert(static_runtime.decide<SYS_openat>(0, nullptr, 0, 0) == Action::kill);
-    static_assert(static_runtime.decide<SYS_prlimit64>(0, 0, nullptr, nullptr) == Action::allow);
+    static_assert(static_runtime.decide<SYS_prlimit64>(0, RLIMIT_STACK, nullptr, nullptr) == Action::allow);
+    static_assert(static_runtime.decide<SYS_prlimit64>(0, RLIMIT_AS, nullptr, nullptr) == Action::deny);
+    static_assert(static_runtime.decide<SYS_madvise>(0, 4096, MADV_DONTNEED) == Action::allow);
+    static_assert(static_runtime.decide<SYS_madvise>(0, 4096, 100 /* MADV_HWPOISON */) == Action::kill);
     static_assert(static_runtime.decide<SYS_prlimit64>(1, 0, nullptr, nullptr) == Action::kill);
     CHECK(static_runtime.decide<SYS_execve>(nullptr, nullptr, nullptr) == Action::kill);
 }

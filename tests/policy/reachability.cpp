@@ -105,7 +105,7 @@ TEST_CASE("a policy too intricate to search counts as reachable, and is not refu
         return operand.in(1 * step, 2 * step, 3 * step, 4 * step, 5 * step, 6 * step, 7 * step, 8 * step, 9 * step,
                           10 * step, 11 * step, 12 * step, 13 * step, 14 * step, 15 * step, 16 * step);
     };
-    const auto intricate = many(arg::addr, 3) && many(arg::len, 5) && many(arg::prot, 7) && many(arg::flags, 9);
+    const auto intricate = many(arg::addr, 3) && many(arg::len, 5) && many(arg::offset, 7) && many(arg::flags, 9);
     CHECK(mistake(Rule<SYS_mmap>{!intricate}.allow(), Rule<SYS_mmap>{intricate}.deny(EPERM)) == "");
 }
 

@@ -45,7 +45,7 @@ TEST_CASE("groups of rules keep their order and their conditions") {
 }
 
 TEST_CASE("compact holds the same in as little room as it needs") {
-    constexpr auto& small = sg::compact<group>;
+    constexpr auto small = sg::compact([] { return group; });
     static_assert(small.size() == group.size());
     static_assert(small.max_rules == group.size() && small.max_nodes == group.node_count());
     static_assert(sizeof small < sizeof group);

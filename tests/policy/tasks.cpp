@@ -73,6 +73,9 @@ TEST_CASE("whether a worker may cancel that it dies with the host") {
     CHECK_FALSE(
         tasks(Rule<SYS_prctl>{arg::option == 1}.deny(EPERM), sg::allow<SYS_prctl>, sg::otherwise.kill()).untied);
     CHECK_FALSE(tasks(sg::preset::threads, sg::otherwise.kill()).untied);
+    CHECK(tasks(sg::allow<SYS_setresuid>, sg::otherwise.kill()).untied);
+    CHECK(tasks(Rule<SYS_setgid>{arg::gid == 5}.allow(), sg::otherwise.kill()).untied);
+    CHECK(tasks(sg::allow<SYS_unshare>, sg::otherwise.kill()).untied);
 }
 
 TEST_CASE("fork and vfork, where there are such calls") {

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include <sys/syscall.h>
 

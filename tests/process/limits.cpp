@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+
 using namespace sysguard::literals;
 using namespace std::chrono_literals;
 
@@ -10,10 +12,19 @@ TEST_CASE("sizes") {
     CHECK(256_MiB == 268435456);
 }
 
+TEST_CASE("a time limit is any duration, rounded up") {
+    using sysguard::TimeLimit;
+    static_assert(TimeLimit{1500us}.time() == 2ms && TimeLimit{0.5s}.time() == 500ms && TimeLimit{-1s}.time() == -1s);
+    CHECK(TimeLimit{std::chrono::nanoseconds{1}}.time() == 1ms);
+    CHECK(TimeLimit{3h}.time() == 3h);
+    CHECK(TimeLimit{std::chrono::hours::max()}.time() == std::chrono::days{36500});
+    CHECK(TimeLimit{std::chrono::milliseconds::max()}.time() == std::chrono::days{36500});
+}
+
 TEST_CASE("what is left out is not limited") {
     const sysguard::Limits limits{.memory = 1_MiB, .cpu = 2s};
     CHECK(limits.memory == 1048576);
-    CHECK(limits.cpu == 2000ms);
+    CHECK(limits.cpu->time() == 2000ms);
     CHECK_FALSE(limits.wall);
     CHECK_FALSE(limits.processes);
     CHECK_FALSE(limits.open_files);

@@ -62,6 +62,23 @@ TEST_CASE("each start has a pass of its own") {
     CHECK(one.plan().channel == -1);
 }
 
+TEST_CASE("the pass is forgotten when the program has started") {
+    const Confinement confinement{silent.view(), silent.program(), {}};
+    sg::process::Child child;
+    Order order = Order::program(confinement, {"/bin/true"}, {}, child);
+    const std::uint64_t pass = order.plan().pass;
+    REQUIRE(pass != 0);
+    const auto holds = [&] {
+        const sg::process::detail::Plan& plan = order.plan();
+        for (std::size_t i = 0; i < plan.filter_size; ++i)
+            if (plan.filter[i].k == static_cast<std::uint32_t>(pass)) return true;
+        return plan.pass != 0;
+    };
+    CHECK(holds());
+    order.finish_start();
+    CHECK_FALSE(holds());
+}
+
 TEST_CASE("a function's memory comes on top of what it shares with the host") {
     const Confinement confinement{silent.view(), silent.program(), {.memory = 64_MiB}};
     Child child;
@@ -82,6 +99,6 @@ TEST_CASE("descriptors are sorted, and the channel is none of them") {
     CHECK(child.output);
     CHECK(child.channel);
     const int channel = plan.channel;
-    order.close_worker_ends();
+    order.finish_start();
     CHECK(::fcntl(channel, F_GETFD) == -1);
 }

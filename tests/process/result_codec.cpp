@@ -2,10 +2,15 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <random>
+#include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -28,6 +33,10 @@ std::optional<T> round_trip(const T& value) {
     return read_result<T>(area.data(), area.header().size);
 }
 
+struct Constant {
+    const int value;
+};
+
 template <class T>
 std::optional<T> read(const std::vector<unsigned char>& bytes) {
     return read_result<T>(bytes.data(), bytes.size());
@@ -44,6 +53,12 @@ TEST_CASE("what may be returned") {
                   !process::Returnable<std::nullptr_t>);
     static_assert(!process::Returnable<int Plain::*> && !process::Returnable<std::vector<int*>>);
     static_assert(!process::Returnable<std::vector<bool>> && !process::Returnable<std::vector<std::vector<int>>>);
+    static_assert(!process::Returnable<std::string_view> && !process::Returnable<std::span<int>> &&
+                  !process::Returnable<std::reference_wrapper<int>> &&
+                  !process::Returnable<std::array<const char*, 2>> &&
+                  !process::Returnable<std::vector<std::string_view>>);
+    static_assert(process::Returnable<std::array<int, 3>> && process::Returnable<std::chrono::milliseconds> &&
+                  process::Returnable<Constant>);
     CHECK_FALSE(process::Returnable<std::optional<std::string>>);
 }
 

@@ -3,12 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <thread>
 #include <vector>
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
 
 #include "support/helpers.hpp"
 
@@ -94,13 +97,13 @@ TEST_CASE("where all are in the leader's group, one look does") {
     }
     CHECK(support::eventually([count] { return count->load() == 20; }));
     kill_session(leader, false);
-    CHECK(sysguard::process::detail::kill_members(leader) == 0);
+    CHECK_FALSE(sysguard::process::detail::kill_members(leader, true, sysguard::process::detail::seconds_now() + 10));
     ::waitpid(leader, nullptr, 0);
     ::munmap(count, 4096);
 }
 
 TEST_CASE("processes that start others and end, in groups of their own, do not get away") {
-    constexpr int generations = 2000;
+    constexpr int generations = 20000;
     auto* const count = static_cast<std::atomic<int>*>(
         ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     const pid_t leader = ::fork();
@@ -112,7 +115,6 @@ TEST_CASE("processes that start others and end, in groups of their own, do not g
                 if (::getpid() == ::getsid(0)) ::pause();
                 ::_exit(0);
             }
-            ::usleep(300);
         }
         ::_exit(0);
     }
@@ -122,6 +124,35 @@ TEST_CASE("processes that start others and end, in groups of their own, do not g
     ::usleep(20000);
     CHECK(count->load() == then);
     CHECK(then < generations);
+    ::waitpid(leader, nullptr, 0);
+    ::munmap(count, 4096);
+}
+
+TEST_CASE("a process that goes on when its first thread has ended does not get away") {
+    auto* const count = static_cast<std::atomic<int>*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    const pid_t leader = ::fork();
+    if (leader == 0) {
+        ::setsid();
+        if (::fork() > 0) ::pause();
+        ::setpgid(0, 0);
+        std::thread{[count] {
+            for (int i = 0; i < 20000; ++i) {
+                count->fetch_add(1);
+                ::usleep(1000);
+            }
+            ::_exit(0);
+        }}.detach();
+        ::syscall(SYS_exit, 0);
+    }
+    CHECK(support::eventually([count] { return count->load() > 5; }));
+    const int before = count->load();
+    ::kill(-leader, SIGKILL);  // what is no guard: it is in a group of its own
+    CHECK(support::eventually([count, before] { return count->load() > before + 5; }));
+    kill_session(leader, true);
+    const int then = count->load();
+    ::usleep(20000);
+    CHECK(count->load() == then);
     ::waitpid(leader, nullptr, 0);
     ::munmap(count, 4096);
 }

@@ -30,7 +30,7 @@ std::pair<sg::process::ExitStatus, ResultArea::State> run(const Policy& policy, 
     Child child;
     Order order = Order::function(confinement, {}, child);
     sg::process::start_function(order.plan(), area, child, body);
-    order.close_worker_ends();
+    order.finish_start();
     CHECK(child.started());
     const auto status = child.wait();
     sg::process::Descriptor received[sg::process::detail::HandOver::most];

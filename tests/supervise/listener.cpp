@@ -61,7 +61,7 @@ struct Supervised {
         int fd = -1;
         std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
         ::close(ends[0]);
-        CHECK(listener.open(Descriptor{fd}));
+        CHECK(listener.open(Descriptor{fd}) == 0);
     }
 
     bool wait_for_call() const {

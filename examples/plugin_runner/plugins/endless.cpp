@@ -2,6 +2,7 @@
 #include "plugin.h"
 
 int plugin_run(plugin_job* job) {
-    for (volatile size_t turns = 0; turns <= job->size; turns = turns + 1) turns = 0;
+    volatile size_t turns = 0;
+    while (turns <= job->size) turns = turns == job->size ? 0 : turns + 1;
     return 0;
 }

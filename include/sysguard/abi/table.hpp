@@ -13,10 +13,10 @@ namespace sysguard::abi {
 inline constexpr int max_arguments = 6;
 
 struct Argument {
-    ArgName name = ArgName::none;
-    Type type = Type::int32;
-    Direction direction = Direction::none;  ///< of a pointer
-    ArgName length = ArgName::none;         ///< the argument that holds the length: bytes, or elements of an array
+    ArgName name{};
+    Type type{};
+    Direction direction{};  ///< of a pointer
+    ArgName length{};       ///< the argument that holds the length: bytes, or elements of an array
 };
 
 struct Syscall {
@@ -58,7 +58,7 @@ using R = Return;
 
 inline constexpr Syscall syscalls[] = {
 #define SYSGUARD_SYSCALL(name, x86_64, i386, aarch64, riscv64, returns, ...) \
-    {#name, {x86_64, i386, aarch64, riscv64}, returns, {__VA_ARGS__}},
+    {{#name, sizeof #name - 1}, {x86_64, i386, aarch64, riscv64}, returns, {__VA_ARGS__}},
 #define SYSGUARD_FOREIGN_SYSCALL(name, i386, riscv64)
 #include "syscalls.def"
 #undef SYSGUARD_SYSCALL
@@ -67,7 +67,7 @@ inline constexpr Syscall syscalls[] = {
 
 inline constexpr ForeignSyscall foreign_syscalls[] = {
 #define SYSGUARD_SYSCALL(...)
-#define SYSGUARD_FOREIGN_SYSCALL(name, i386, riscv64) {#name, i386, riscv64},
+#define SYSGUARD_FOREIGN_SYSCALL(name, i386, riscv64) {{#name, sizeof #name - 1}, i386, riscv64},
 #include "syscalls.def"
 #undef SYSGUARD_SYSCALL
 #undef SYSGUARD_FOREIGN_SYSCALL

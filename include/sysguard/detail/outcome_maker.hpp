@@ -5,23 +5,30 @@
 #include "../process/result_area.hpp"
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <sys/resource.h>
 #include <csignal>
 
-namespace sysguard {
+namespace sysguard::detail {
 
 /// Reads what happened out of what is known of a worker.
 class OutcomeMaker {
 public:
     using Kind = Outcome::Kind;
 
-    OutcomeMaker(supervise::Ending&& ending, std::string name, const Limits& limits) : ending_{std::move(ending)} {
+    /// `filter_kills`: the worker's filter has the kernel kill for some calls.
+    OutcomeMaker(supervise::Ending&& ending, std::string name, const Limits& limits, bool filter_kills)
+        : ending_{std::move(ending)} {
         outcome_.name_ = std::move(name);
         outcome_.failure_ = ending_.failure;
-        outcome_.violation_ = ending_.violation;
+        outcome_.violation_ = std::move(ending_.violation);
+        outcome_.failed_handlers_ = ending_.failed_handlers;
+        outcome_.handler_message_ = std::move(ending_.handler_message);
         outcome_.output_ = std::move(ending_.output);
         outcome_.error_ = std::move(ending_.error);
         outcome_.usage_.wall = ending_.wall;
@@ -29,25 +36,29 @@ public:
         outcome_.usage_.system = to_duration(ending_.status.used.ru_stime);
         outcome_.usage_.peak_memory = static_cast<std::uint64_t>(ending_.status.used.ru_maxrss) * 1024;
         if (ending_.status.known && !ending_.status.exited) outcome_.signal_ = ending_.status.value;
-        judge(limits);
+        judge(limits, filter_kills);
     }
 
     Outcome program() && { return std::move(outcome_); }
 
-    /// The same for a function, whose process left `area`.
-    Outcome function(process::ResultArea& area) && {
+    /// The same for a function, whose process left `area`, and in it, when that was looked at, `header`.
+    /// `proof` is what only a worker knows whose function has not begun.
+    Outcome function(const process::ResultArea::Header& header, process::ResultArea& area, std::uint64_t proof) && {
         using State = process::ResultArea::State;
         if (outcome_.kind_ != Kind::exited && outcome_.kind_ != Kind::lost) return std::move(outcome_);
-        const process::ResultArea::Header header = area.header();
         if (outcome_.exit_code_ > 0 || header.state == State::running || header.state == State::silent) {
             if (outcome_.kind_ == Kind::exited) outcome_.kind_ = Kind::ended_early;
-        } else if (header.state == State::failed_to_start) {
-            could_not_start(header);
+        } else if (header.state == State::failed_to_start && header.proof == proof) {
+            outcome_.kind_ = Kind::could_not_start;
+            outcome_.failure_ = {static_cast<process::Step>(header.step), static_cast<int>(header.error)};
+            outcome_.exit_code_ = -1;
         } else if (header.size > area.capacity()) {
             garbled("its result claims to be larger than the room for it");
         } else if (header.state == State::threw) {
             outcome_.kind_ = Kind::threw;
-            outcome_.message_.assign(reinterpret_cast<const char*>(area.data()), header.size);
+            constexpr std::uint64_t most = 65536;
+            outcome_.message_.assign(reinterpret_cast<const char*>(area.data()),
+                                     static_cast<std::size_t>(header.size < most ? header.size : most));
         } else if (header.state == State::out_of_memory) {
             outcome_.kind_ = Kind::out_of_memory;
         } else if (header.state == State::too_large) {
@@ -72,24 +83,28 @@ private:
         return std::chrono::seconds{time.tv_sec} + std::chrono::microseconds{time.tv_usec};
     }
 
-    void judge(const Limits& limits) {
+    void judge(const Limits& limits, bool filter_kills) {
+        const bool may_be_killed = !ending_.status.known || outcome_.signal_ == SIGKILL;  // else it was faster
         if (outcome_.failure_.step != process::Step::none) {
             outcome_.kind_ = Kind::could_not_start;
         } else if (outcome_.violation_) {
             outcome_.kind_ = Kind::violation;
-        } else if (ending_.timed_out) {
-            timed_out("wall-clock time of " + std::to_string(limits.wall->count()) + " ms");
-        } else if (ending_.stopped) {
+        } else if (may_be_killed && ending_.supervision_error != 0) {
+            outcome_.kind_ = Kind::unsupervised;
+            outcome_.message_ = std::generic_category().message(ending_.supervision_error);
+        } else if (may_be_killed && ending_.timed_out) {
+            timed_out("wall-clock time of " + std::to_string(limits.wall->time().count()) + " ms");
+        } else if (may_be_killed && ending_.stopped) {
             outcome_.kind_ = Kind::stopped;
         } else if (!ending_.status.known) {
             outcome_.kind_ = Kind::lost;
         } else if (ending_.status.exited) {
             outcome_.kind_ = Kind::exited;
             outcome_.exit_code_ = ending_.status.value;
-        } else if (outcome_.signal_ == SIGSYS) {
+        } else if (outcome_.signal_ == SIGSYS && filter_kills) {
             outcome_.kind_ = Kind::violation;
         } else if (used_up_cpu(limits)) {
-            timed_out("processor time of " + std::to_string(limits.cpu->count()) + " ms");
+            timed_out("processor time of " + std::to_string(limits.cpu->time().count()) + " ms");
         } else {
             outcome_.kind_ = Kind::signalled;
         }
@@ -97,8 +112,10 @@ private:
 
     bool used_up_cpu(const Limits& limits) const {
         if (!limits.cpu) return false;
-        if (outcome_.signal_ == SIGXCPU) return true;
-        return outcome_.signal_ == SIGKILL && outcome_.usage_.user + outcome_.usage_.system >= *limits.cpu;
+        const auto used = outcome_.usage_.user + outcome_.usage_.system;
+        if (outcome_.signal_ == SIGXCPU)
+            return used >= limits.cpu->time() / 10;  // the limit goes by ticks, `used` does not
+        return outcome_.signal_ == SIGKILL && used >= limits.cpu->time();
     }
 
     void timed_out(std::string which) {
@@ -108,18 +125,8 @@ private:
 
     void garbled(std::string why) { garble(outcome_, std::move(why)); }
 
-    void could_not_start(const process::ResultArea::Header& header) {
-        if (header.step > static_cast<std::uint32_t>(process::Step::execute)) {
-            garbled("its result is of no known kind");
-            return;
-        }
-        outcome_.kind_ = Kind::could_not_start;
-        outcome_.failure_ = {static_cast<process::Step>(header.step), static_cast<int>(header.error)};
-        outcome_.exit_code_ = -1;
-    }
-
     supervise::Ending ending_;
     Outcome outcome_{};
 };
 
-}  // namespace sysguard
+}  // namespace sysguard::detail

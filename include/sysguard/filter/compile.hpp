@@ -18,6 +18,11 @@ constexpr std::size_t program_capacity(std::size_t rules, std::size_t nodes) noe
     return bound < max_instructions ? bound : max_instructions;
 }
 
+/// What a filter returns for a rule that may match.
+constexpr std::uint32_t return_value(const policy::RuleRecord& rule) noexcept {
+    return return_value(rule.in_memory ? Decision{Action::handle} : rule.decision);
+}
+
 namespace detail {
 
 /// The conditions of the calls that have some: which calls share theirs, and where their code begins.
@@ -34,11 +39,11 @@ public:
         std::uint16_t tested = 0;
         int rule = by_call_.first(number);
         for (; rule >= 0 && view_.rules[rule].node_count != 0; rule = by_call_.next(rule)) ++tested;
-        if (rule >= 0) leaf.value = return_value(view_.rules[rule].decision);
+        if (rule >= 0) leaf.value = return_value(view_.rules[rule]);
         std::uint16_t index = 0;
         for (rule = by_call_.first(number); index < tested; rule = by_call_.next(rule)) {
             ++index;
-            if (return_value(view_.rules[rule].decision) != leaf.value) leaf.conditions = index;
+            if (return_value(view_.rules[rule]) != leaf.value) leaf.conditions = index;
         }
         if (leaf.conditions > 0) leaf.block = block(number, leaf);
         return leaf;
@@ -76,7 +81,7 @@ private:
     }
 
     constexpr bool same(const policy::RuleRecord& a, const policy::RuleRecord& b) const noexcept {
-        if (return_value(a.decision) != return_value(b.decision) || a.node_count != b.node_count) return false;
+        if (return_value(a) != return_value(b) || a.node_count != b.node_count) return false;
         for (std::size_t i = 0; i < a.node_count; ++i)
             if (!(view_.condition(a)[i] == view_.condition(b)[i])) return false;
         return true;
@@ -87,7 +92,7 @@ private:
         int rule = leaf.block;
         for (std::size_t i = 0; i < leaf.conditions; ++i) {
             rules[i] = static_cast<std::int16_t>(rule);
-            out_.ret(return_value(view_.rules[rule].decision));
+            out_.ret(return_value(view_.rules[rule]));
             rule = by_call_.next(rule);
         }
         ConditionCode<capacity> code{out_};
@@ -95,7 +100,7 @@ private:
         bool written = false;
         for (std::size_t i = leaf.conditions; i-- > 0;) {
             const policy::RuleRecord& record = view_.rules[rules[i]];
-            const Label yes = out_.ret(return_value(record.decision));
+            const Label yes = out_.ret(return_value(record));
             if (written) next = code.share_load(view_.condition(record), next);
             const Label before = out_.top();
             next = code.condition(view_.condition(record), yes, next);

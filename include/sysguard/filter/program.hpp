@@ -32,13 +32,15 @@ struct Program {
     constexpr operator ProgramView() const noexcept { return {code, size}; }
 };
 
-/// What a filter returns for a decision (seccomp(2)). The host answers for `kill`, and for a `fake` that is not 0.
+/// What a filter returns for a decision (seccomp(2)). The host answers for `handle`, for `kill`, and for a `fake` that
+/// is not 0.
 constexpr std::uint32_t return_value(const Decision& decision) noexcept {
     switch (decision.action) {
         case Action::allow: return SECCOMP_RET_ALLOW;
         case Action::log: return SECCOMP_RET_LOG;
         case Action::deny: return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(decision.value);
         case Action::fake: return decision.value == 0 ? SECCOMP_RET_ERRNO : SECCOMP_RET_USER_NOTIF;
+        case Action::handle:
         case Action::kill: return SECCOMP_RET_USER_NOTIF;
         case Action::kill_now: return SECCOMP_RET_KILL_PROCESS;
     }

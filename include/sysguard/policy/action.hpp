@@ -10,6 +10,7 @@ enum class Action : std::uint8_t {
     kill_now,  ///< the kernel kills the process on the spot; the outcome knows no details
     deny,      ///< it does not run and fails with an errno
     fake,      ///< it does not run and is said to have returned a value
+    handle,    ///< the host decides: a handler, or a condition on what a pointer leads to
     log,       ///< the kernel runs it and writes it to the audit log (seccomp(2), SECCOMP_RET_LOG; Linux 4.14)
     allow,     ///< the kernel runs it
 };
@@ -21,6 +22,7 @@ constexpr const char* name(Action action) noexcept {
         case Action::deny: return "deny";
         case Action::fake: return "fake";
         case Action::kill: return "kill";
+        case Action::handle: return "handle";
         case Action::kill_now: return "kill_now";
     }
     return "?";

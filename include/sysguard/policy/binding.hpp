@@ -13,17 +13,23 @@ namespace sysguard::policy {
 /// Every test looks at `argument & mask`, unsigned.
 struct BoundNode {
     Node::Kind kind = Node::Kind::all;  ///< never `bits`
-    bool outside = false;               ///< of a range: true where the value is not in it
-    std::uint8_t position = 0;          ///< of a test: which argument, 0 to 5
+    Facet facet = Facet::value;
+    bool outside = false;       ///< of a range: true where the value is not in it
+    std::uint8_t position = 0;  ///< of a test: which argument, 0 to 5
     std::uint16_t size = 0;
-    std::uint16_t count = 0;  ///< of a member
+    std::uint16_t count = 0;  ///< of a member; of a text: its bytes
     std::uint64_t mask = 0;   ///< of a test
-    std::uint64_t low = 0;    ///< of a range
-    std::uint64_t high = 0;   ///< of a range
-    std::uint64_t extra = 0;  ///< of values: the third; `low` and `high` are the first two
+    std::uint64_t low = 0;    ///< of a range; of a network: the first half
+    std::uint64_t high = 0;   ///< of a range; of a network: the second half
+    std::uint64_t extra = 0;  ///< of values: the third; `low` and `high` are the first two; of a network: the prefix
 
     friend constexpr bool operator==(const BoundNode&, const BoundNode&) = default;
 };
+
+/// Whether a node is a test that only the host can make.
+constexpr bool is_in_memory(const BoundNode& node) noexcept {
+    return is_in_memory(node.facet);
+}
 
 /// The nodes that one condition may have: its tests, the joints between them, and a third of the values of in().
 inline constexpr std::size_t max_condition_nodes = 32;
@@ -152,6 +158,34 @@ constexpr void bind_values(const Binder& binder, const Node* nodes, BoundNode* b
     bound->count = count;
 }
 
+constexpr bool is_text(Node::Kind kind) noexcept {
+    return kind >= Node::Kind::equal && kind <= Node::Kind::prefix;
+}
+
+/// What a facet of an argument is: the argument itself, or something that has a type of its own.
+constexpr abi::Argument argument_of(const abi::Syscall& call, int position, Facet facet) noexcept {
+    abi::Argument argument = call.arguments[position];
+    if (facet == Facet::size) return call.arguments[call.position(argument.length)];
+    if (facet == Facet::family) argument.type = abi::Type::socket_domain;
+    if (facet == Facet::port) argument.type = abi::Type::port;
+    if (facet == Facet::loopback || facet == Facet::private_range) argument.type = abi::Type::uint32;
+    return argument;
+}
+
+/// A text or a network is carried over as it is.
+constexpr void bind_pattern(const Node* nodes, BoundNode* bound) noexcept {
+    bound->count = nodes->count;
+    bound->low = nodes->values[0].bits;
+    bound->high = nodes->values[1].bits;
+    bound->extra = nodes->values[2].bits;
+    for (std::size_t i = 1; i < nodes->size; ++i) {
+        bound[i].kind = Node::Kind::values;
+        bound[i].low = nodes[i].values[0].bits;
+        bound[i].high = nodes[i].values[1].bits;
+        bound[i].extra = nodes[i].values[2].bits;
+    }
+}
+
 }  // namespace detail
 
 /// Binds `count` nodes of a condition to a call. Every argument that they name is one of the call's.
@@ -163,8 +197,16 @@ constexpr void bind(const Node* nodes, std::size_t count, const abi::Syscall& ca
         target.size = node.size;
         if (node.argument == abi::ArgName::none) continue;
         const int position = call.position(node.argument);
-        const detail::Binder binder{call.number(), call.arguments[position], node};
-        target.position = static_cast<std::uint8_t>(position);
+        const abi::Argument argument = detail::argument_of(call, position, node.facet);
+        target.position =
+            static_cast<std::uint8_t>(node.facet == Facet::size ? call.position(argument.name) : position);
+        target.facet = node.facet == Facet::size ? Facet::value : node.facet;
+        if (detail::is_text(node.kind) || node.kind == Node::Kind::within) {
+            detail::bind_pattern(&node, &target);
+            i += node.size - 1U;
+            continue;
+        }
+        const detail::Binder binder{call.number(), argument, node};
         target.mask = binder.mask();
         if (node.kind == Node::Kind::bits) {
             target.kind = Node::Kind::range;
@@ -179,8 +221,12 @@ constexpr void bind(const Node* nodes, std::size_t count, const abi::Syscall& ca
     }
 }
 
-/// Whether a condition holds for the six argument registers.
-constexpr bool matches(const BoundNode* node, const std::uint64_t* arguments) noexcept {
+/// Whether a condition holds for the six argument registers. `memory(node, positive)` answers for a test that only the
+/// host can make; `positive` is false within an odd number of negations.
+template <class Memory>
+constexpr bool matches(const BoundNode* node, const std::uint64_t* arguments, const Memory& memory,
+                       bool positive = true) {
+    if (is_in_memory(*node)) return memory(node, positive);
     switch (node->kind) {
         case Node::Kind::range: {
             const std::uint64_t value = arguments[node->position] & node->mask;
@@ -192,16 +238,26 @@ constexpr bool matches(const BoundNode* node, const std::uint64_t* arguments) no
                 if (member_value(node, i) == value) return true;
             return false;
         }
-        case Node::Kind::negate: return !matches(node + 1, arguments);
+        case Node::Kind::negate: return !matches(node + 1, arguments, memory, !positive);
         case Node::Kind::any:
             for (const BoundNode* part = node + 1; part < node + node->size; part += part->size)
-                if (matches(part, arguments)) return true;
+                if (matches(part, arguments, memory, positive)) return true;
             return false;
         default:
             for (const BoundNode* part = node + 1; part < node + node->size; part += part->size)
-                if (!matches(part, arguments)) return false;
+                if (!matches(part, arguments, memory, positive)) return false;
             return true;
     }
+}
+
+/// What can be said of a condition from registers alone: whether it may hold, or whether it holds whatever the memory
+/// says.
+enum class Memory : bool { unfavourable, favourable };
+
+constexpr bool matches(const BoundNode* node, const std::uint64_t* arguments,
+                       Memory memory = Memory::favourable) noexcept {
+    const bool wanted = memory == Memory::favourable;
+    return matches(node, arguments, [wanted](const BoundNode*, bool positive) { return positive == wanted; });
 }
 
 }  // namespace sysguard::policy

@@ -26,6 +26,28 @@ constexpr Number number(T value) noexcept {
         return {static_cast<std::uint64_t>(value), value < T{}};
 }
 
+/// What of an argument a test looks at: the register itself, or something of what a pointer leads to, which only the
+/// host can see.
+enum class Facet : std::uint8_t {
+    value,          ///< the register
+    size,           ///< the register that says how many bytes the buffer has
+    text,           ///< of a path: where it leads; of a string: what it says
+    path,           ///< where a path leads
+    family,         ///< of a socket address
+    port,           ///< of a socket address
+    loopback,       ///< whether a socket address is this host's loopback
+    private_range,  ///< whether a socket address is of a private network
+    network,        ///< the IP address of a socket address
+    unix_path,      ///< of a socket address
+    abstract_name,  ///< of a socket address
+    bytes,          ///< the first bytes of a buffer
+};
+
+/// Whether only the host can see it.
+constexpr bool is_in_memory(Facet facet) noexcept {
+    return facet > Facet::size;
+}
+
 /// The width that `as<T>()` gives to an argument of type `word`.
 struct Width {
     std::uint8_t bits = 0;  ///< 0: the table says
@@ -40,26 +62,41 @@ struct Node {
         negate,  ///< true if its one part is not
         range,   ///< low <= argument <= high
         member,  ///< argument is one of the values that follow, three to a node
-        values,  ///< carries values of a `member`
+        values,  ///< carries values of a `member`, or 24 bytes of a text
         bits,    ///< argument & mask is not zero
+        equal,   ///< the text is the one that follows
+        under,   ///< the path is the one that follows, or below it
+        glob,    ///< the text matches the pattern that follows (glob(7))
+        prefix,  ///< the bytes begin with those that follow
+        within,  ///< the address is in the network that `values` hold: two halves and the length of the prefix
     };
 
     Kind kind = Kind::all;
     bool masked = false;     ///< of a test: only the bits of `mask` take part
     bool low_open = false;   ///< of a range: no lower bound
     bool high_open = false;  ///< of a range: no upper bound
+    Facet facet = Facet::value;
     abi::ArgName argument = abi::ArgName::none;
     std::uint16_t size = 0;
-    std::uint16_t count = 0;  ///< of a member: how many values
+    std::uint16_t count = 0;  ///< of a member: how many values; of a text: how many bytes
     Width width{};
     Number mask{};
     Number values[3]{};  ///< of a range: low and high
 };
 
-/// An argument that a condition names, and whether `as<T>()` gave it a width.
+/// The beginning of a test of an argument.
+constexpr Node named(abi::ArgName argument) noexcept {
+    Node node;
+    node.argument = argument;
+    node.size = 1;
+    return node;
+}
+
+/// An argument that a condition names, whether `as<T>()` gave it a width, and what of it the condition looks at.
 struct Use {
     abi::ArgName argument;
     bool has_width;
+    Facet facet = Facet::value;
 };
 
 /// A condition on arguments, not yet bound to a system call. Immutable. `capacity` bounds the nodes that it has;

@@ -83,41 +83,42 @@ concept Family = requires {
     T::numbers[0];
 };
 
+template <std::size_t count>
+struct CallNumbers {
+    int list[count];
+};
+
 /// The native numbers that a rule's target stands for: one call, or those of a family that this architecture has.
 template <auto target>
 struct Calls {
-    static_assert(std::is_integral_v<decltype(target)> || Family<decltype(target)>,
+    static_assert(Family<decltype(target)>,
                   "a rule is for a system call (SYS_openat, sys::openat2) or for a family (family::open)");
 
     static constexpr std::size_t count() noexcept {
-        if constexpr (std::is_integral_v<decltype(target)>) {
-            return 1;
-        } else {
-            std::size_t present = 0;
-            for (int number : target.numbers) present += number >= 0;
-            return present;
-        }
+        std::size_t present = 0;
+        for (int number : target.numbers) present += number >= 0;
+        return present;
     }
 
-    struct Numbers {
-        int list[count()];
-    };
-
-    static constexpr Numbers numbers = [] {
-        Numbers present{};
-        if constexpr (std::is_integral_v<decltype(target)>) {
-            static_assert(target != -1,
-                          "this architecture has no such system call; rule on its *at form or on its family");
-            static_assert(target == -1 || abi::is_known(static_cast<int>(target)),
-                          "no system call of sysguard's table has this number");
-            present.list[0] = static_cast<int>(target);
-        } else {
-            std::size_t i = 0;
-            for (int number : target.numbers)
-                if (number >= 0) present.list[i++] = number;
-        }
+    static constexpr CallNumbers<count()> numbers = [] {
+        CallNumbers<count()> present{};
+        std::size_t i = 0;
+        for (int number : target.numbers)
+            if (number >= 0) present.list[i++] = number;
         return present;
     }();
+};
+
+template <auto number>
+    requires std::is_integral_v<decltype(number)>
+struct Calls<number> {
+    static_assert(number != -1, "this architecture has no such system call; rule on its *at form or on its family");
+    static_assert(number == -1 || abi::is_known(static_cast<int>(number)),
+                  "no system call of sysguard's table has this number");
+
+    static constexpr std::size_t count() noexcept { return 1; }
+
+    static constexpr CallNumbers<1> numbers{{static_cast<int>(number)}};
 };
 
 }  // namespace sysguard::policy

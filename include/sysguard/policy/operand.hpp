@@ -2,11 +2,27 @@
 
 #include "condition.hpp"
 
+#include <string_view>
 #include <type_traits>
 
 namespace sysguard::policy {
 
 namespace detail {
+
+template <class T>
+inline constexpr bool never = false;
+
+template <class... T>
+constexpr void check_comparable() noexcept {
+    static_assert((Comparable<T> && ...),
+                  "an argument is compared with an integer or an enumerator; what a pointer points to is not seen by "
+                  "the filter in the kernel");
+}
+
+template <class T>
+constexpr void refuse_bare() noexcept {
+    static_assert(never<T>, "an argument by itself is no condition: compare it (arg::name == value), or mask it");
+}
 
 template <Use use>
 constexpr Condition<1, use> range(Node node, bool low_open, Number low, bool high_open, Number high) noexcept {
@@ -45,16 +61,18 @@ public:
     constexpr explicit Operand(const Node& node) noexcept : node_{node} {}
 
     /// True where the argument is one of the values.
-    template <Comparable... T>
+    template <class... T>
     constexpr auto in(T... values) const noexcept {
         static_assert(sizeof...(T) > 0, "in() needs the values to look for");
+        detail::check_comparable<T...>();
         const Number numbers[] = {number(values)...};
         return detail::member<used>(node_, numbers);
     }
 
     /// True where low <= argument <= high.
-    template <Comparable L, Comparable H>
+    template <class L, class H>
     constexpr auto between(L low, H high) const noexcept {
+        detail::check_comparable<L, H>();
         return detail::range<used>(node_, false, number(low), false, number(high));
     }
 
@@ -75,48 +93,6 @@ public:
         node.kind = Node::Kind::bits;
         return {{node}};
     }
-};
-
-/// An argument by its name: the objects in namespace `sysguard::arg`.
-template <abi::ArgName name>
-struct Argument {
-    static constexpr Use use{name, false};
-
-    /// True where the argument is one of the values.
-    template <Comparable... T>
-    constexpr auto in(T... values) const noexcept {
-        return plain().in(values...);
-    }
-
-    /// True where low <= argument <= high.
-    template <Comparable L, Comparable H>
-    constexpr auto between(L low, H high) const noexcept {
-        return plain().between(low, high);
-    }
-
-    /// Gives a width and a sign to an argument whose type another argument decides (`arg` of fcntl, `arg2` of prctl):
-    /// `arg::arg2.as<int>() == SIGKILL`. Take the type that the kernel reads there.
-    template <class T>
-    constexpr auto as() const noexcept {
-        static_assert(std::is_integral_v<T> && !std::is_same_v<T, bool>, "as<T>() takes an integer type");
-        Node node;
-        node.argument = name;
-        node.size = 1;
-        node.width = Width{sizeof(T) * 8, std::is_signed_v<T>};
-        return Operand<Use{name, true}>{node};
-    }
-
-    constexpr const Node& node() const noexcept { return start; }
-
-private:
-    static constexpr Node start = [] {
-        Node node;
-        node.argument = name;
-        node.size = 1;
-        return node;
-    }();
-
-    constexpr auto plain() const noexcept { return Operand<Use{name, false}>{start}; }
 };
 
 template <class T>
@@ -230,40 +206,44 @@ constexpr auto operator!(const M& masked) noexcept {
     return !policy::condition(masked);
 }
 
-namespace detail {
-
-template <class T>
-inline constexpr bool never = false;
-
-template <class T>
-constexpr void refuse_operand() noexcept {
-    static_assert(never<T>,
-                  "an argument is compared with an integer or an enumerator; what a pointer points to is not seen by "
-                  "the filter in the kernel");
+/// Whether an operand compares itself with a text, by operators of its own.
+template <class O, class T>
+concept Textual = requires {
+    O::compares_texts;
 }
+&&std::is_convertible_v<const T&, std::string_view> && !std::is_null_pointer_v<T>;
 
-}  // namespace detail
+#define SYSGUARD_REFUSE(op, unless)                                   \
+    template <AnyOperand O, class T>                                  \
+        requires(!Comparable<T> && !(unless))                         \
+    constexpr auto operator op(const O& operand, const T&) noexcept { \
+        detail::check_comparable<T>();                                \
+        return !condition(operand & 1);                               \
+    }
+#define SYSGUARD_TEXTUAL Textual<O, T>
+SYSGUARD_REFUSE(==, SYSGUARD_TEXTUAL)
+SYSGUARD_REFUSE(!=, SYSGUARD_TEXTUAL)
+SYSGUARD_REFUSE(<, false)
+SYSGUARD_REFUSE(<=, false)
+SYSGUARD_REFUSE(>, false)
+SYSGUARD_REFUSE(>=, false)
+#undef SYSGUARD_TEXTUAL
+#undef SYSGUARD_REFUSE
 
 template <AnyOperand O, class T>
     requires(!Comparable<T>)
-constexpr void operator==(const O&, const T&) noexcept {
-    detail::refuse_operand<T>();
+constexpr auto operator&(const O& operand, const T&) noexcept {
+    static_assert(!std::is_same_v<T, bool>,
+                  "in C++ a & b == c is a & (b == c): write (arg::name & mask) == value, with parentheses");
+    static_assert(std::is_same_v<T, bool>, "a mask is an integer or an enumerator");
+    return operand & 1;
 }
 
-template <AnyOperand O, class T>
-    requires(!Comparable<T>)
-constexpr void operator!=(const O&, const T&) noexcept {
-    detail::refuse_operand<T>();
+template <AnyOperand O>
+    requires(!AnyMasked<O>)
+constexpr auto operator!(const O& operand) noexcept {
+    detail::refuse_bare<O>();
+    return !condition(operand & 1);
 }
 
 }  // namespace sysguard::policy
-
-namespace sysguard::arg {
-
-/// The arguments of all system calls, by the names that abi/syscalls.def gives them: `arg::domain == AF_INET`.
-/// A rule takes only the arguments that its call has; any other name does not compile.
-#define SYSGUARD_ARGUMENT(name) inline constexpr policy::Argument<abi::ArgName::name> name{};
-#include "../abi/arguments.def"
-#undef SYSGUARD_ARGUMENT
-
-}  // namespace sysguard::arg

@@ -25,7 +25,7 @@ public:
 
     constexpr Reached check() const noexcept {
         const RuleRecord& rule = view_.rules[rule_];
-        if (all_earlier_say(rule.decision) && rule.node_count <= 1) return Reached::yes;
+        if (all_earlier_say_the_same_as(rule) && rule.node_count <= 1) return Reached::yes;
         Grid grid;
         for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i))
             grid.add(view_.condition(view_.rules[i]), view_.rules[i].node_count);
@@ -38,14 +38,14 @@ private:
         return std::is_constant_evaluated() ? 1U << 13 : 1U << 20;
     }
 
-    constexpr bool all_earlier_say(const Decision& decision) const noexcept {
+    constexpr bool all_earlier_say_the_same_as(const RuleRecord& rule) const noexcept {
         for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i))
-            if (view_.rules[i].decision != decision) return false;
+            if (!view_.rules[i].says_the_same(rule)) return false;
         return true;
     }
 
-    constexpr bool holds(const RuleRecord& rule, const std::uint64_t* arguments) const noexcept {
-        return rule.node_count == 0 || matches(view_.condition(rule), arguments);
+    constexpr bool holds(const RuleRecord& rule, const std::uint64_t* arguments, Memory memory) const noexcept {
+        return rule.node_count == 0 || matches(view_.condition(rule), arguments, memory);
     }
 
     constexpr Reached search(const Grid& grid) const noexcept {
@@ -55,12 +55,13 @@ private:
         for (std::size_t combination = 0; combination < grid.size(); ++combination) {
             std::uint64_t arguments[abi::max_arguments]{};
             grid.get(combination, arguments);
-            if (!holds(rule, arguments)) continue;
+            if (!holds(rule, arguments, Memory::favourable)) continue;
             can_match = true;
             int first = by_call_.first(number_);
-            while (first != rule_ && !holds(view_.rules[first], arguments)) first = by_call_.next(first);
+            while (first != rule_ && !holds(view_.rules[first], arguments, Memory::unfavourable))
+                first = by_call_.next(first);
             if (first == rule_) return Reached::yes;
-            shadow_differs = shadow_differs || view_.rules[first].decision != rule.decision;
+            shadow_differs = shadow_differs || !view_.rules[first].says_the_same(rule);
         }
         if (!can_match) return Reached::never_matches;
         return shadow_differs ? Reached::shadowed : Reached::repeats;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 
 namespace sysguard::policy {
 
@@ -14,13 +15,14 @@ struct Tasks {
     bool processes = false;
     bool threads = false;
     bool groups = false;  ///< and processes may leave the worker's process group (setpgid) or session (setsid)
-    bool untied = false;  ///< a worker may cancel that it dies with the host (prctl, PR_SET_PDEATHSIG)
+    bool untied = false;  ///< a worker may cancel that it dies with the host: by PR_SET_PDEATHSIG, by changing its
+                          ///< credentials, or by executing from a second thread (prctl(2))
 };
 
 namespace detail {
 
 constexpr bool may_run(const Decision& decision) noexcept {
-    return decision.action == Action::allow || decision.action == Action::log;
+    return decision.action == Action::allow || decision.action == Action::log || decision.action == Action::handle;
 }
 
 /// Whether some arguments of a call make it run.
@@ -63,7 +65,12 @@ constexpr Tasks tasks_of(const View& view) noexcept {
     tasks.processes = hidden || forks || detail::some_may_run(view, sys::clone, clone_thread, 0);
     tasks.threads = hidden || detail::some_may_run(view, sys::clone, clone_thread, clone_thread);
     tasks.groups = detail::some_may_run(view, sys::setpgid) || detail::some_may_run(view, sys::setsid);
-    tasks.untied = detail::some_may_run(view, sys::prctl, all_bits, set_pdeathsig);
+    tasks.untied =
+        detail::some_may_run(view, sys::prctl, all_bits, set_pdeathsig) ||
+        (tasks.threads && (detail::some_may_run(view, sys::execve) || detail::some_may_run(view, sys::execveat)));
+    for (const int number : {sys::setuid, sys::setreuid, sys::setresuid, sys::setfsuid, sys::setgid, sys::setregid,
+                             sys::setresgid, sys::setfsgid, sys::capset, sys::unshare, sys::setns})
+        tasks.untied = tasks.untied || detail::some_may_run(view, number);
     return tasks;
 }
 

@@ -26,8 +26,9 @@ inline constexpr Decision unknown_call{Action::deny, ENOSYS};
 /// let it pass.
 inline constexpr std::uint32_t skipped_call = 0xffffffff;
 
-/// Evaluates the rules themselves: the first that matches decides. `arguments` are the six registers. This is the
-/// reference that filter and kernel are compared with. Thread-safe.
+/// Evaluates the rules themselves: the first that matches decides. `arguments` are the six registers. Where that is a
+/// rule that looks at memory and may match, the host decides (`Action::handle`). This is the reference that filter and
+/// kernel are compared with. Thread-safe.
 constexpr Decision decide(const View& view, int number, const std::uint64_t* arguments) noexcept {
     const auto bits = static_cast<std::uint32_t>(number);
     if (bits == skipped_call) return {Action::allow};
@@ -35,8 +36,9 @@ constexpr Decision decide(const View& view, int number, const std::uint64_t* arg
     if (!abi::is_known(number)) return unknown_call;
     for (std::size_t i = 0; i < view.rule_count; ++i) {
         const RuleRecord& rule = view.rules[i];
-        if (rule.number == number && (rule.node_count == 0 || matches(view.condition(rule), arguments)))
-            return rule.decision;
+        if (rule.number == number &&
+            (rule.node_count == 0 || matches(view.condition(rule), arguments, Memory::favourable)))
+            return rule.in_memory ? Decision{Action::handle} : rule.decision;
     }
     return view.otherwise;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "descriptor.hpp"
+#include "detail/courier.hpp"
 #include "detail/plan.hpp"
 #include "guard.hpp"
 
@@ -93,6 +94,15 @@ struct Child {
         status.exited = info.si_code == CLD_EXITED;
         status.value = info.si_status;
         return status;
+    }
+
+    /// Takes the listener out of the channel, where that brings it. Returns 0, or a negative errno where it was lost.
+    int receive_listener() noexcept {
+        Descriptor received[detail::HandOver::most];
+        const int count = detail::receive_descriptors(channel.get(), received);
+        channel.reset();
+        if (count > 0) listener = std::move(received[0]);
+        return count < 0 ? count : 0;
     }
 
     pid_t pid = -1;  ///< also its session and its process group; -1: none, or reaped

@@ -4,13 +4,13 @@
 #include "../filter/program.hpp"
 #include "../policy/tasks.hpp"
 #include "../policy/view.hpp"
+#include "block.hpp"
 #include "detail/entry_filter.hpp"
 #include "detail/plan.hpp"
 #include "limits.hpp"
 
 #include <cerrno>
-#include <chrono>
-#include <vector>
+#include <cstddef>
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -22,22 +22,22 @@ class Confinement {
 public:
     /// Throws `Error` where a limit cannot be kept.
     Confinement(const policy::View& policy, const filter::ProgramView& program, const Limits& limits)
-        : rules_{policy.rules, policy.rules + policy.rule_count},
+        : rules_{policy.rules, policy.rule_count},
+          nodes_{policy.nodes, node_count(policy)},
           otherwise_{policy.otherwise},
           foreign_{policy.foreign},
           entry_filter_{program},
           tasks_{policy::tasks_of(policy)},
           limits_{limits} {
-        std::size_t node_count = 0;
-        for (const policy::RuleRecord& rule : rules_)
-            if (rule.first_node + std::size_t{rule.node_count} > node_count)
-                node_count = rule.first_node + rule.node_count;
-        nodes_.assign(policy.nodes, policy.nodes + node_count);
+        if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
+            throw Error{EINVAL, "limit time: to nothing or less; leave the limit out, or give it a time"};
+        if (limits.memory == 0U || limits.stack == 0U)
+            throw Error{EINVAL, "limit memory: to nothing; leave the limit out, or give it some"};
         if (limits.processes && (tasks_.processes || tasks_.threads) && ::getuid() == 0)
             throw Error{ENOTSUP,
                         "limit processes: the kernel does not hold root to RLIMIT_NPROC, and the policy lets "
                         "workers start tasks"};
-        asks_the_host_ = entry_filter_.asks_the_host();
+        asks_the_host_ = entry_filter_.returns(SECCOMP_RET_USER_NOTIF);
     }
 
     policy::View policy() const noexcept { return {rules_.data(), rules_.size(), nodes_.data(), otherwise_, foreign_}; }
@@ -45,10 +45,20 @@ public:
     const Limits& limits() const noexcept { return limits_; }
     policy::Tasks tasks() const noexcept { return tasks_; }
     bool asks_the_host() const noexcept { return asks_the_host_; }
+    bool kills_in_the_kernel() const noexcept { return entry_filter_.returns(SECCOMP_RET_KILL_PROCESS); }
 
 private:
-    std::vector<policy::RuleRecord> rules_;
-    std::vector<policy::BoundNode> nodes_;
+    static std::size_t node_count(const policy::View& policy) noexcept {
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < policy.rule_count; ++i) {
+            const std::size_t end = std::size_t{policy.rules[i].first_node} + policy.rules[i].node_count;
+            if (end > count) count = end;
+        }
+        return count;
+    }
+
+    Block<policy::RuleRecord> rules_;
+    Block<policy::BoundNode> nodes_;
     Decision otherwise_;
     Decision foreign_;
     detail::EntryFilter entry_filter_;

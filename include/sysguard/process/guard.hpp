@@ -2,13 +2,13 @@
 
 #include "detail/clone.hpp"
 #include "detail/raw_call.hpp"
+#include "detail/reap.hpp"
 #include "detail/setup.hpp"
-#include "detail/signals.hpp"
 #include "session.hpp"
+#include "signals.hpp"
 
 #include <cerrno>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -23,40 +23,42 @@ namespace sysguard::process {
 /// Sees to it that nothing of a worker outlives the host, however the host ends. The kernel kills a worker's first
 /// process with the host (PR_SET_PDEATHSIG), but not what that started: so beside a worker that may start processes, a
 /// small process of the host's waits for the host's end, and then kills the worker's session. It shares the host's
-/// memory, has no descriptors of the host's, and costs the same whatever the host's size.
+/// memory, has no descriptors of the host's, and costs the same whatever the host's size. The kernel's OOM killer ends
+/// it with the host.
 class Guard {
 public:
     Guard() noexcept = default;
-    Guard(Guard&& other) noexcept : state_{std::move(other.state_)} {}
+    Guard(Guard&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
     Guard& operator=(Guard&& other) noexcept {
         std::swap(state_, other.state_);
         return *this;
     }
     ~Guard() {
         if (state_ == nullptr) return;
-        detail::raw_call(SYS_kill, state_->pid, SIGKILL);
-        detail::reap_quietly(state_->pid);
+        if (state_->pid > 0) {
+            detail::raw_call(SYS_kill, state_->pid, SIGKILL);
+            detail::reap_quietly(state_->pid);
+        }
+        delete state_;
     }
 
     /// To be called before there is a session. `in_groups`: see `kill_session`. Returns 0 or an errno.
     int start(bool in_groups) noexcept {
-        std::unique_ptr<State> state{new (std::nothrow) State};
-        if (state == nullptr) return ENOMEM;
-        state->in_groups = in_groups;
-        state->host = static_cast<int>(detail::raw_call(SYS_pidfd_open, ::getpid(), 0));
-        if (state->host < 0) return -state->host;
+        state_ = new (std::nothrow) State;
+        if (state_ == nullptr) return ENOMEM;
+        state_->in_groups = in_groups;
+        state_->host = static_cast<int>(detail::raw_call(SYS_pidfd_open, ::getpid(), 0));
+        if (state_->host < 0) return -state_->host;
         detail::CloneArguments arguments;
         arguments.flags = CLONE_VM;
-        arguments.stack = reinterpret_cast<std::uint64_t>(state->stack);
-        arguments.stack_size = sizeof state->stack;
+        arguments.stack = reinterpret_cast<std::uint64_t>(state_->stack);
+        arguments.stack_size = sizeof state_->stack;
         {
-            const detail::SignalsBlocked blocked;  // for good, in the guard
-            state->pid = detail::start_task(arguments, wait_and_kill, state.get());
+            const SignalsBlocked blocked;  // for good, in the guard
+            state_->pid = detail::start_task(arguments, wait_and_kill, state_);
         }
-        detail::raw_call(SYS_close, state->host);
-        if (state->pid < 0) return static_cast<int>(-state->pid);
-        state_ = std::move(state);
-        return 0;
+        detail::raw_call(SYS_close, state_->host);
+        return state_->pid < 0 ? static_cast<int>(-state_->pid) : 0;
     }
 
     /// Where the id of the session is to be written as soon as there is one, before anything in it runs that is not
@@ -85,7 +87,7 @@ private:
         if (session > 0) kill_session(session, state.in_groups);
     }
 
-    std::unique_ptr<State> state_;
+    State* state_ = nullptr;
 };
 
 }  // namespace sysguard::process

@@ -3,19 +3,40 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <ratio>
 
 namespace sysguard {
 
-/// What a worker may use at most. What is left out is not limited.
+/// A length of time, from any duration of std::chrono, rounded up to milliseconds, at most a hundred years.
+class TimeLimit {
+public:
+    template <class Rep, class Period>
+    constexpr TimeLimit(std::chrono::duration<Rep, Period> time) noexcept {
+        const double milliseconds = std::chrono::duration<double, std::milli>{time}.count();
+        constexpr double most = 100 * 365 * 86400e3;
+        const double bounded = milliseconds < most ? milliseconds : most;
+        const auto whole = static_cast<std::int64_t>(bounded);
+        time_ = std::chrono::milliseconds{whole + (static_cast<double>(whole) < bounded)};
+    }
+
+    constexpr std::chrono::milliseconds time() const noexcept { return time_; }
+
+private:
+    std::chrono::milliseconds time_{};
+};
+
+/// What a worker may use at most. What is left out is not limited. Only `wall` holds for a worker as a whole: the
+/// kernel holds each of its processes by itself to the others, and `processes` is counted for the user.
 struct Limits {
-    /// Address space in bytes, beyond what a forked worker shares with the host (RLIMIT_AS, getrlimit(2)).
+    /// Address space in bytes, beyond what a forked worker shares with the host (RLIMIT_AS, getrlimit(2)). A function
+    /// that gets no more memory ends as `out_of_memory`; a program ends as it will, by an exit code or a signal.
     std::optional<std::uint64_t> memory{};
 
-    /// Processor time; the kernel counts whole seconds, so it is rounded up (RLIMIT_CPU).
-    std::optional<std::chrono::milliseconds> cpu{};
+    /// Processor time of each process; the kernel counts whole seconds, so it is rounded up (RLIMIT_CPU).
+    std::optional<TimeLimit> cpu{};
 
-    /// Time from start to end. The host ends the worker.
-    std::optional<std::chrono::milliseconds> wall{};
+    /// Time from start to end of the worker. The host ends it, with all that it started.
+    std::optional<TimeLimit> wall{};
 
     /// Processes and threads beyond those that the user already runs (RLIMIT_NPROC). The kernel does not hold root to
     /// it: a sandbox whose policy lets workers of root start tasks is refused with ENOTSUP.

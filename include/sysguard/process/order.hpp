@@ -1,15 +1,16 @@
 #pragma once
 
 #include "../abi/error.hpp"
+#include "block.hpp"
 #include "child.hpp"
 #include "confinement.hpp"
 #include "detail/host_facts.hpp"
 #include "detail/streams.hpp"
 #include "launch.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,29 +27,25 @@ public:
     /// For a program. `command` is its path and its arguments. Throws `Error` for what the host got wrong.
     static Order program(const Confinement& confinement, std::vector<std::string> command, const Launch& launch,
                          Child& child) {
-        if (command.empty()) throw Error{EINVAL, "run a program: the command is empty"};
-        Order order{confinement, launch, child, 0};
-        order.command_ = std::move(command);
-        order.environment_ = launch.environment;
+        if (command.empty() || command.front().empty()) throw Error{EINVAL, "run a program: the command is empty"};
+        Order order{confinement, launch, child, 0, std::move(command)};
         order.argv_ = pointers(order.command_);
         order.envp_ = pointers(order.environment_);
-        if (::getrandom(&order.plan_.pass, sizeof order.plan_.pass, 0) != sizeof order.plan_.pass)
-            throw Error{errno, "draw a random number"};
         order.entry_filter_.set_pass(order.plan_.pass);
         return order;
     }
 
     /// For a function of the host's, in a fork of it.
     static Order function(const Confinement& confinement, const Launch& launch, Child& child) {
-        return Order{confinement, launch, child, detail::address_space_size()};
+        return Order{confinement, launch, child, detail::address_space_size(), {}};
     }
 
     /// The plan. It points into this order, and is good for one start.
     detail::Plan& plan() noexcept {
         streams_.enter(plan_);
         plan_.directory = directory_.empty() ? nullptr : directory_.c_str();
-        plan_.limits = limits_.data();
-        plan_.limit_count = limits_.size();
+        plan_.limits = limits_;
+        plan_.limit_count = limit_count_;
         plan_.filter = entry_filter_.data();
         plan_.filter_size = entry_filter_.size();
         plan_.own_pid_at = detail::EntryFilter::own_pid;
@@ -58,14 +55,26 @@ public:
         return plan_;
     }
 
-    /// To be called when the worker has started: closes the ends that only it is to hold.
-    void close_worker_ends() noexcept { streams_.close_worker_ends(); }
+    /// To be called when the worker has started: closes the ends that only it is to hold, and forgets the secret that
+    /// let its program through, as a worker may be able to read the host's memory (/proc/<pid>/mem).
+    void finish_start() noexcept {
+        streams_.close_worker_ends();
+        plan_.pass = 0;
+        entry_filter_.forget_pass();
+    }
 
 private:
-    Order(const Confinement& confinement, const Launch& launch, Child& child, std::uint64_t shared_memory)
+    Order(const Confinement& confinement, const Launch& launch, Child& child, std::uint64_t shared_memory,
+          std::vector<std::string> command)
         : streams_{launch, child, confinement.asks_the_host()},
           entry_filter_{confinement.entry_filter()},
-          directory_{launch.directory} {
+          directory_{launch.directory},
+          command_{std::move(command)},
+          environment_{launch.environment} {
+        if (directory_.find('\0') != std::string::npos)
+            throw Error{EINVAL, "enter a working directory: a path with a zero byte in it would be cut"};
+        if (::getrandom(&plan_.pass, sizeof plan_.pass, 0) != sizeof plan_.pass)
+            throw Error{errno, "draw a random number"};
         plan_.host = ::getpid();
         plan_.umask = launch.umask;
         plan_.wants_listener = confinement.asks_the_host();
@@ -79,18 +88,24 @@ private:
     void add_limits(const Confinement& confinement, std::uint64_t shared_memory) {
         const Limits& limits = confinement.limits();
         limit(RLIMIT_CORE, 0);  // a dump of a forked worker would hold the host's memory
-        if (limits.memory) limit(RLIMIT_AS, *limits.memory + shared_memory);
+        if (limits.memory) limit(RLIMIT_AS, sum(*limits.memory, shared_memory));
         if (limits.cpu) {
-            const auto seconds = std::chrono::ceil<std::chrono::seconds>(*limits.cpu).count();
-            const auto soft = static_cast<rlim_t>(seconds > 0 ? seconds : 1);
+            const auto soft = static_cast<rlim_t>((limits.cpu->time().count() + 999) / 1000);
             limit(RLIMIT_CPU, soft, soft + 1);
         }
         if (limits.processes && (confinement.tasks().processes || confinement.tasks().threads))
-            limit(RLIMIT_NPROC, *limits.processes + detail::count_tasks_of(::getuid()));
-        if (limits.open_files) limit(RLIMIT_NOFILE, *limits.open_files);
+            limit(RLIMIT_NPROC, sum(*limits.processes, detail::count_tasks_of(::getuid())));
+        if (limits.open_files) {
+            if (*limits.open_files < streams_.descriptors_to_start())
+                throw Error{EMFILE, "limit open files: to start, a worker needs at least " +
+                                        std::to_string(streams_.descriptors_to_start())};
+            limit(RLIMIT_NOFILE, *limits.open_files);
+        }
         if (limits.file_size) limit(RLIMIT_FSIZE, *limits.file_size);
         if (limits.stack) limit(RLIMIT_STACK, *limits.stack);
     }
+
+    static std::uint64_t sum(std::uint64_t a, std::uint64_t b) noexcept { return a <= ~b ? a + b : ~0ULL; }
 
     void limit(int resource, std::uint64_t most) { limit(resource, most, most); }
 
@@ -99,29 +114,30 @@ private:
         rlimit own{};
         if (::getrlimit(static_cast<__rlimit_resource>(resource), &own) != 0)
             throw Error{errno, "read the host's limits"};
-        limits_.push_back({resource, {std::min<rlim_t>(soft, own.rlim_max), std::min<rlim_t>(hard, own.rlim_max)}});
+        const rlim_t most = own.rlim_max;
+        limits_[limit_count_++] = {resource, {soft < most ? soft : most, hard < most ? hard : most}};
     }
 
-    static std::vector<char*> pointers(std::vector<std::string>& strings) {
-        std::vector<char*> list;
-        list.reserve(strings.size() + 1);
+    static Block<char*> pointers(std::vector<std::string>& strings) {
+        Block<char*> list{strings.size() + 1};
+        std::size_t at = 0;
         for (std::string& string : strings) {
             if (string.find('\0') != std::string::npos)
                 throw Error{EINVAL, "run a program: a string with a zero byte in it would be cut"};
-            list.push_back(string.data());
+            list[at++] = string.data();
         }
-        list.push_back(nullptr);
         return list;
     }
 
     detail::Streams streams_;
     detail::EntryFilter entry_filter_;
     std::string directory_;
-    std::vector<detail::ResourceLimit> limits_;
+    detail::ResourceLimit limits_[7];
+    std::size_t limit_count_ = 0;
     std::vector<std::string> command_;
     std::vector<std::string> environment_;
-    std::vector<char*> argv_;
-    std::vector<char*> envp_;
+    Block<char*> argv_;
+    Block<char*> envp_;
     detail::Plan plan_{};
 };
 

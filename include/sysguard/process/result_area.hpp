@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../abi/error.hpp"
-#include "detail/plan.hpp"
+#include "detail/fork_lock.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -13,7 +13,8 @@
 namespace sysguard::process {
 
 /// Memory that a forked worker shares with the host: where its function's result comes back, without a system call that
-/// the policy would have to allow. The host reads it when all of the worker is dead, and trusts none of it.
+/// the policy would have to allow. The host reads it when the worker is dead, and trusts none of it, not even that it
+/// stays as it is.
 class ResultArea {
 public:
     /// What a worker says of its function.
@@ -33,15 +34,22 @@ public:
         std::uint32_t error;
         std::uint32_t go;  ///< futex: the host is ready for the worker
         std::uint64_t size;
+        std::uint64_t proof;  ///< of a failed start: a secret that is gone before the function runs
     };
 
     /// Room for `size` bytes of result; memory is taken as it is written to. Throws `Error`.
     explicit ResultArea(std::size_t size) : size_{sizeof(Header) + size} {
         if (size_ < size) throw Error{ENOMEM, "map memory for a worker's result"};
+        const detail::ForkLock lock;
         void* const area =
             ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (area == MAP_FAILED) throw Error{errno, "map memory for a worker's result"};
         area_ = static_cast<unsigned char*>(area);
+        if (!share_with_forks(false)) {
+            const int error = errno;
+            ::munmap(area_, size_);
+            throw Error{error, "keep a worker's result from other workers"};
+        }
     }
     ResultArea(ResultArea&& other) noexcept : area_{std::exchange(other.area_, nullptr)}, size_{other.size_} {}
     ResultArea& operator=(ResultArea&&) = delete;
@@ -49,6 +57,26 @@ public:
         if (area_ != nullptr) ::munmap(area_, size_);
     }
 
+    /// Whether processes that the host forks from now on have the area too: only the worker that it is for is to, and
+    /// not those that other threads start meanwhile. Returns false on failure (errno). MADV_DONTFORK, madvise(2).
+    bool share_with_forks(bool shared) noexcept {
+        return ::madvise(area_, size_, shared ? MADV_DOFORK : MADV_DONTFORK) == 0;
+    }
+
+    /// What the header says now, each field read once: whoever still has the memory may write to it.
+    Header read_header() const noexcept {
+        const auto& shared = *reinterpret_cast<const Header*>(area_);
+        Header copy{};
+        copy.state = static_cast<State>(
+            __atomic_load_n(reinterpret_cast<const std::uint32_t*>(&shared.state), __ATOMIC_ACQUIRE));
+        copy.step = __atomic_load_n(&shared.step, __ATOMIC_RELAXED);
+        copy.error = __atomic_load_n(&shared.error, __ATOMIC_RELAXED);
+        copy.size = __atomic_load_n(&shared.size, __ATOMIC_RELAXED);
+        copy.proof = __atomic_load_n(&shared.proof, __ATOMIC_RELAXED);
+        return copy;
+    }
+
+    /// For the worker, and for the host before the worker starts.
     Header& header() noexcept { return *reinterpret_cast<Header*>(area_); }
     unsigned char* data() noexcept { return area_ + sizeof(Header); }
     std::size_t capacity() const noexcept { return size_ - sizeof(Header); }

@@ -16,6 +16,9 @@ namespace sysguard::process {
 namespace detail {
 
 template <class T>
+concept Reference = std::is_reference_v<T>;
+
+template <class T>
 inline constexpr bool is_string = std::is_same_v<T, std::string>;
 
 template <class T>
@@ -27,19 +30,23 @@ struct VectorOf<std::vector<T>> {
     using Element = T;
 };
 
+/// Views and the like: trivially copyable, and made of pointers.
+template <class T>
+concept Referring = requires(const T& t) {
+    t.data();
+    requires !std::is_aggregate_v<T>;
+}
+|| requires(const T& t) {
+    { t.get() } -> Reference;
+}
+|| requires {
+    requires std::is_pointer_v<typename T::value_type>;
+};
+
 /// What can be copied byte by byte and means the same in another process. A pointer does not.
 template <class T>
-inline constexpr bool is_plain = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
+inline constexpr bool is_plain = !Referring<T> && std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
                                  !std::is_member_pointer_v<T> && !std::is_reference_v<T> && !std::is_null_pointer_v<T>;
-
-/// Whether bytes of the worker's are a value of T. Any bytes are an integer; not any byte is a bool.
-template <class T>
-bool is_value(const unsigned char* bytes) noexcept {
-    if constexpr (std::is_same_v<T, bool>)
-        return *bytes < 2;
-    else
-        return bytes != nullptr;
-}
 
 template <class T>
 T plain_from(const unsigned char* bytes) noexcept {
@@ -51,8 +58,9 @@ T plain_from(const unsigned char* bytes) noexcept {
 }  // namespace detail
 
 /// What a function in a worker may return: a trivially copyable type that holds no pointers, a string, or a vector of
-/// either. The host checks the size of what comes back and that a bool is one; beyond that, a value that untrusted code
-/// returned is as trustworthy as the code.
+/// either. Pointers, references and views are refused; the members of a struct of yours cannot be looked at. The host
+/// checks the size of what comes back and that a bool is one; beyond that, a value that untrusted code returned is as
+/// trustworthy as the code.
 template <class T>
 concept Returnable = std::is_void_v<T> || detail::is_plain<T> || detail::is_string<T> ||
     detail::is_string<typename detail::VectorOf<T>::Element> ||
@@ -93,7 +101,7 @@ private:
     ResultArea& area_;
 };
 
-/// Reads a result in the host, when nobody can write to it any more. Nothing where the bytes are no such value.
+/// Reads a result in the host: each byte once, as they may change meanwhile. Nothing where they are no such value.
 template <class T>
 std::optional<T> read_result(const unsigned char* bytes, std::size_t size) {
     using Element = typename detail::VectorOf<T>::Element;
@@ -118,8 +126,11 @@ std::optional<T> read_result(const unsigned char* bytes, std::size_t size) {
         for (std::size_t at = 0; at < size; at += sizeof(Element))
             elements.push_back(detail::plain_from<Element>(bytes + at));
         return elements;
+    } else if constexpr (std::is_same_v<T, bool>) {
+        const auto byte = size == 1 ? detail::plain_from<unsigned char>(bytes) : 2;
+        return byte < 2 ? std::optional{byte == 1} : std::nullopt;
     } else {
-        if (size != sizeof(T) || !detail::is_value<T>(bytes)) return std::nullopt;
+        if (size != sizeof(T)) return std::nullopt;
         return detail::plain_from<T>(bytes);
     }
 }

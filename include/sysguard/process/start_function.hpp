@@ -3,9 +3,11 @@
 #include "child.hpp"
 #include "detail/clone.hpp"
 #include "detail/courier.hpp"
+#include "detail/fork_lock.hpp"
+#include "detail/reap.hpp"
 #include "detail/setup.hpp"
-#include "detail/signals.hpp"
 #include "result_area.hpp"
+#include "signals.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -111,15 +113,32 @@ template <class Body>
     if (check(plan, Step::parent, tie_to_host(plan)) && wait_for_host(area.header()) &&
         check(plan, Step::descriptors, place_descriptors(plan)) && confine(plan) && install_or_hand_over(plan)) {
         area.header().state = ResultArea::State::running;
+        __atomic_store_n(&plan.pass, 0, __ATOMIC_SEQ_CST);
         body(area);
         ::fflush(stdout);
     } else {
         area.header().step = static_cast<std::uint32_t>(plan.failure.step);
         area.header().error = static_cast<std::uint32_t>(plan.failure.error);
+        area.header().proof = plan.pass;
         area.header().state = ResultArea::State::failed_to_start;
     }
     raw_call(SYS_exit_group, 0);
     __builtin_unreachable();
+}
+
+/// Forks; only this child has the area. Returns in the host, with the child's id or -1 (errno).
+template <class Body>
+pid_t fork_with(Plan& plan, ResultArea& area, Body& body) noexcept {
+    const ForkLock lock;
+    pid_t pid = -1;
+    if (area.share_with_forks(true)) {
+        pid = ::fork();
+        if (pid == 0) run_forked(plan, area, body);
+    }
+    const int error = errno;
+    area.share_with_forks(false);
+    errno = error;
+    return pid;
 }
 
 }  // namespace detail
@@ -131,9 +150,8 @@ template <class Body>
 void start_function(detail::Plan& plan, ResultArea& area, Child& child, Body& body) noexcept {
     pid_t pid = -1;
     {
-        const detail::SignalsBlocked blocked;  // the child unblocks them when the host's handlers are off
-        pid = ::fork();
-        if (pid == 0) detail::run_forked(plan, area, body);
+        const SignalsBlocked blocked;  // the child unblocks them when the host's handlers are off
+        pid = detail::fork_with(plan, area, body);
     }
     if (pid < 0) {
         child.failure = {Step::create, errno};

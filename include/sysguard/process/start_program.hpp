@@ -4,8 +4,9 @@
 #include "child.hpp"
 #include "detail/clone.hpp"
 #include "detail/courier.hpp"
+#include "detail/reap.hpp"
 #include "detail/setup.hpp"
-#include "detail/signals.hpp"
+#include "signals.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -109,10 +110,12 @@ inline void start_program(detail::Plan& plan, Child& child) noexcept {
     start.arguments.stack_size = sizeof stacks.courier;
     long first;
     {
-        const detail::SignalsBlocked blocked;
+        const SignalsBlocked blocked;
         first = detail::start_task(start.arguments,
                                    with_courier ? detail::start_and_deliver : detail::place_and_become_program, &start);
     }
+    __builtin_memset(&stacks, 0, sizeof stacks);  // the pass went over them
+    __asm__ volatile("" : : "r"(&stacks) : "memory");
     detail::check(plan, Step::create, first);
     if (first >= 0 && with_courier) detail::reap_quietly(first);
     const long worker = with_courier ? start.pid : first;

@@ -41,13 +41,15 @@ class ConditionCode {
 public:
     constexpr explicit ConditionCode(Emitter<capacity>& emitter) noexcept : out_{emitter} {}
 
-    constexpr Label condition(const BoundNode* node, Label yes, Label no) {
+    /// A test that only the host can make counts as whatever lets the condition hold: the host looks again.
+    constexpr Label condition(const BoundNode* node, Label yes, Label no, bool positive = true) {
         if (yes == no) return yes;
+        if (policy::is_in_memory(*node)) return positive ? yes : no;
         switch (node->kind) {
             case Kind::range: return node->outside ? range(*node, no, yes) : range(*node, yes, no);
             case Kind::member: return member(node, yes, no);
-            case Kind::negate: return condition(node + 1, no, yes);
-            default: return parts(node, yes, no);
+            case Kind::negate: return condition(node + 1, no, yes, !positive);
+            default: return parts(node, yes, no, positive);
         }
     }
 
@@ -61,7 +63,7 @@ public:
     }
 
 private:
-    constexpr Label parts(const BoundNode* node, Label yes, Label no) {
+    constexpr Label parts(const BoundNode* node, Label yes, Label no, bool positive) {
         const BoundNode* list[policy::max_condition_nodes]{};
         std::size_t count = 0;
         for (const BoundNode* part = node + 1; part < node + node->size; part += part->size) list[count++] = part;
@@ -71,7 +73,7 @@ private:
         for (std::size_t i = count; i-- > 0;) {
             if (written) next = share_load(list[i], next);
             const Label before = out_.top();
-            next = all ? condition(list[i], next, no) : condition(list[i], yes, next);
+            next = all ? condition(list[i], next, no, positive) : condition(list[i], yes, next, positive);
             written = out_.top() != before;
         }
         return next;
@@ -80,6 +82,7 @@ private:
     /// Whether a test looks at one word only, and leaves it whole in the accumulator wherever it jumps.
     static constexpr bool keeps_word(const BoundNode* node, Word& word) noexcept {
         while (node->kind == Kind::negate) ++node;
+        if (policy::is_in_memory(*node)) return false;
         if (node->kind != Kind::range && node->kind != Kind::member) return false;
         const std::uint32_t low = low_word(node->mask);
         const std::uint32_t high = high_word(node->mask);

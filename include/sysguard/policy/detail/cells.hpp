@@ -15,6 +15,7 @@ public:
     constexpr void add(const BoundNode* nodes, std::size_t count, std::uint8_t position) noexcept {
         for (std::size_t i = 0; i < count; ++i) {
             const BoundNode& node = nodes[i];
+            if (is_in_memory(node)) continue;
             if (node.kind == Node::Kind::range && node.position == position) add_test({node.mask, node.low, node.high});
             if (node.kind == Node::Kind::member && node.position == position)
                 for (unsigned v = 0; v < node.count; ++v)

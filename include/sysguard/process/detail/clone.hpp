@@ -9,10 +9,6 @@
 #include <linux/sched.h>
 #include <sys/syscall.h>
 
-#ifndef CLONE_CLEAR_SIGHAND
-#define CLONE_CLEAR_SIGHAND 0x100000000ULL
-#endif
-
 namespace sysguard::process::detail {
 
 /// The arguments of clone3 (clone(2); Linux 5.3). glibc's headers and the kernel's each define the struct; this is
@@ -79,7 +75,7 @@ __attribute__((always_inline)) inline long clone3_on_stack(CloneArguments& argum
 #endif
 }
 
-/// The same by clone(2), for kernels and container filters without clone3; it takes no CLONE_CLEAR_SIGHAND.
+/// The same by clone(2), for kernels and container filters without clone3.
 __attribute__((always_inline)) inline long clone_on_stack(const CloneArguments& arguments, Entry entry,
                                                           void* argument) noexcept {
     const long flags = static_cast<long>((arguments.flags & 0xffffffff) | arguments.exit_signal);

@@ -4,11 +4,11 @@
 #include "../../abi/error.hpp"
 #include "../../abi/numbers.hpp"
 #include "../../filter/program.hpp"
+#include "../block.hpp"
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <csignal>
 
@@ -19,23 +19,26 @@ namespace sysguard::process::detail {
 /// register, which execve does not read, holds a secret that nobody else knows.
 class EntryFilter {
 public:
-    explicit EntryFilter(const filter::ProgramView& policy) {
+    explicit EntryFilter(const filter::ProgramView& policy) : code_{end + policy.size} {
+        if (code_.size() > filter::max_instructions)
+            throw Error{E2BIG, "prepare the filter: with what a worker needs to start, it exceeds 4096 instructions"};
         constexpr std::uint32_t architecture = abi::audit_architecture(abi::native_abi);
-        constexpr std::uint8_t allow = 15;
-        constexpr std::uint8_t end = 16;
-        const auto to = [this](std::uint8_t target) { return static_cast<std::uint8_t>(target - code_.size() - 1); };
-        const auto load = [this](std::uint32_t offset) { code_.push_back({BPF_LD | BPF_W | BPF_ABS, 0, 0, offset}); };
-        const auto equal = [&](std::uint32_t k, std::uint8_t yes, std::uint8_t no) {
-            code_.push_back({BPF_JMP | BPF_JEQ | BPF_K, to(yes), to(no), k});
+        constexpr std::size_t allow = end - 1;
+        const std::size_t ordinary = end + loads_of_a_known_call(policy);
+        std::size_t at = 0;
+        const auto load = [&](std::uint32_t offset) { code_[at++] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offset}; };
+        const auto equal = [&](std::uint32_t k, std::size_t yes, std::size_t no) {
+            const std::size_t next = at + 1;
+            code_[at++] = {BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint8_t>(yes - next),
+                           static_cast<std::uint8_t>(no - next), k};
         };
-        code_.reserve(end + policy.size);
         load(4);
         equal(architecture, 2, end);
         load(0);
         equal(sys::exit, allow, 4);
         equal(sys::exit_group, allow, 5);
         equal(sys::execve, 7, 6);
-        equal(sys::tgkill, 11, end);
+        equal(sys::tgkill, 11, ordinary);
         load(argument(5));
         equal(0, 9, end);
         load(argument(5) + 4);
@@ -44,10 +47,8 @@ public:
         equal(0, 13, end);
         load(argument(2));
         equal(SIGABRT, allow, end);
-        code_.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
-        code_.insert(code_.end(), policy.begin(), policy.end());
-        if (code_.size() > filter::max_instructions)
-            throw Error{E2BIG, "prepare the filter: with what a worker needs to start, it exceeds 4096 instructions"};
+        code_[at++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+        for (const sock_filter& instruction : policy) code_[at++] = instruction;
         refuse_execve();
     }
 
@@ -61,16 +62,15 @@ public:
     /// Makes the check for the pass fail, whatever is brought.
     void refuse_execve() noexcept { code_[pass_low].jt = code_[pass_low].jf; }
 
-    /// Has the kernel kill where the host would have been asked: for workers that nobody can listen to.
-    void kill_instead_of_asking() noexcept {
-        for (sock_filter& instruction : code_)
-            if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF)
-                instruction.k = SECCOMP_RET_KILL_PROCESS;
+    void forget_pass() noexcept {
+        code_[pass_low].k = code_[pass_high].k = 0;
+        refuse_execve();
     }
 
-    bool asks_the_host() const noexcept {
+    /// Whether one of its instructions returns a value.
+    bool returns(std::uint32_t value) const noexcept {
         for (const sock_filter& instruction : code_)
-            if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF) return true;
+            if (instruction.code == (BPF_RET | BPF_K) && instruction.k == value) return true;
         return false;
     }
 
@@ -81,12 +81,26 @@ public:
     static constexpr std::size_t own_pid = 12;
 
 private:
+    static constexpr std::size_t end = 16;  ///< where the policy's program begins
     static constexpr std::size_t pass_low = 8;
     static constexpr std::size_t pass_high = 10;
 
+    /// How many instructions a policy's program begins with that find out what is known here: that the architecture is
+    /// the native one, and the number.
+    static std::size_t loads_of_a_known_call(const filter::ProgramView& policy) noexcept {
+        constexpr std::uint32_t architecture = abi::audit_architecture(abi::native_abi);
+        const auto is = [&](std::size_t at, unsigned code, std::uint32_t k) {
+            return policy[at].code == code && policy[at].k == k;
+        };
+        const bool as_expected = policy.size > 3 && is(0, BPF_LD | BPF_W | BPF_ABS, 4) &&
+                                 is(1, BPF_JMP | BPF_JEQ | BPF_K, architecture) && policy[1].jt == 0 &&
+                                 is(2, BPF_LD | BPF_W | BPF_ABS, 0);
+        return as_expected ? 3 : 0;
+    }
+
     static constexpr std::uint32_t argument(std::uint32_t position) noexcept { return 16 + 8 * position; }
 
-    std::vector<sock_filter> code_;
+    Block<sock_filter> code_;
 };
 
 }  // namespace sysguard::process::detail

@@ -144,6 +144,12 @@ SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
 SYSGUARD_BARE inline long install_filter(Plan& plan, unsigned flags) noexcept {
     plan.filter[plan.own_pid_at].k = static_cast<std::uint32_t>(raw_call(SYS_getpid));
     const sock_fprog program{static_cast<unsigned short>(plan.filter_size), plan.filter};
+    if ((flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0) {
+        // A signal does not interrupt a call that the host has received, so that nothing is done twice (Linux 5.19).
+        constexpr unsigned wait_killable = 1U << 5;
+        const long result = raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | wait_killable, &program);
+        if (result != -EINVAL) return result;
+    }
     return raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 

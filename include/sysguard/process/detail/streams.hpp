@@ -1,16 +1,17 @@
 #pragma once
 
 #include "../../abi/error.hpp"
+#include "../block.hpp"
 #include "../child.hpp"
 #include "../descriptor.hpp"
 #include "../launch.hpp"
 #include "plan.hpp"
 
-#include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -23,7 +24,7 @@ namespace sysguard::process::detail {
 class Streams {
 public:
     /// Opens what the launch asks for. Throws `Error`.
-    Streams(const Launch& launch, Child& child, bool with_channel) {
+    Streams(const Launch& launch, Child& child, bool with_channel) : moves_{3 + launch.descriptors.size()} {
         add(launch.input, 0, child.input);
         add(launch.output, 1, child.output);
         add(launch.error, 2, child.error);
@@ -33,23 +34,29 @@ public:
                 throw Error{EBADF, "pass a descriptor as " + std::to_string(passed.worker) +
                                        ": that is beyond the limit on open files (RLIMIT_NOFILE)"};
             check_open(passed.host);
-            moves_.push_back({passed.host, passed.worker});
+            if (is_target(passed.worker)) throw Error{EINVAL, "pass a descriptor: two get the same number"};
+            move(passed.host, passed.worker);
         }
-        std::sort(moves_.begin(), moves_.end(), [](const auto& a, const auto& b) { return a.to < b.to; });
-        for (std::size_t i = 1; i < moves_.size(); ++i)
-            if (moves_[i].to == moves_[i - 1].to) throw Error{EINVAL, "pass a descriptor: two get the same number"};
         if (with_channel) open_channel(child);
     }
 
     void enter(Plan& plan) noexcept {
         plan.moves = moves_.data();
-        plan.move_count = moves_.size();
+        plan.move_count = move_count_;
         plan.channel = channel_.get();
+    }
+
+    /// The limit on open files that leaves room for what a starting worker opens, besides what it is given: its
+    /// listener and, of a program, its pidfd.
+    std::uint64_t descriptors_to_start() const noexcept {
+        int lowest = 0;
+        for (int room = channel_ ? 2 : 0; room > 0; ++lowest) room -= !is_target(lowest) && lowest != channel_.get();
+        return static_cast<std::uint64_t>(lowest);
     }
 
     /// Closes what only the worker is to hold, once it has started.
     void close_worker_ends() noexcept {
-        kept_.clear();
+        for (Descriptor& end : kept_) end.reset();
         channel_.reset();
     }
 
@@ -66,14 +73,14 @@ private:
 
     void add(const Stdio& stream, int to, Descriptor& host_end) {
         switch (stream.kind()) {
-            case Stdio::Kind::closed: moves_.push_back({-1, to}); return;
+            case Stdio::Kind::closed: move(-1, to); return;
             case Stdio::Kind::descriptor:
                 check_open(stream.fd());
-                moves_.push_back({stream.fd(), to});
+                move(stream.fd(), to);
                 return;
             case Stdio::Kind::inherited:
                 if (::fcntl(to, F_GETFD) < 0) break;
-                moves_.push_back({to, to});
+                move(to, to);
                 return;
             case Stdio::Kind::captured:
                 if (to == 0) throw Error{EINVAL, "capture the input: only output can be captured"};
@@ -99,13 +106,20 @@ private:
     }
 
     void keep(Descriptor descriptor, int to) {
-        moves_.push_back({descriptor.get(), to});
-        kept_.push_back(std::move(descriptor));
+        move(descriptor.get(), to);
+        kept_[to] = std::move(descriptor);
+    }
+
+    /// Sorted by the worker's number.
+    void move(int from, int to) {
+        std::size_t at = move_count_++;
+        for (; at > 0 && to < moves_[at - 1].to; --at) moves_[at] = moves_[at - 1];
+        moves_[at] = {from, to};
     }
 
     bool is_target(int fd) const noexcept {
-        for (const DescriptorMove& move : moves_)
-            if (move.to == fd) return true;
+        for (std::size_t i = 0; i < move_count_; ++i)
+            if (moves_[i].to == fd) return true;
         return false;
     }
 
@@ -122,8 +136,9 @@ private:
         }
     }
 
-    std::vector<DescriptorMove> moves_;
-    std::vector<Descriptor> kept_;
+    Block<DescriptorMove> moves_;
+    std::size_t move_count_ = 0;
+    Descriptor kept_[3];  ///< the worker's ends of the standard streams
     Descriptor channel_;
 };
 

@@ -1,17 +1,18 @@
 #include <sysguard/policy.hpp>
 #include <sysguard/process/order.hpp>
 #include <sysguard/process/start_program.hpp>
-#include <sysguard/supervise/watch.hpp>
+#include <sysguard/supervise/supervisor.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
 
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,24 +25,55 @@ using sg::process::Child;
 using sg::process::Confinement;
 using sg::process::Order;
 using sg::supervise::Ending;
+using sg::supervise::Rulebook;
+using sg::supervise::Supervisor;
 using sg::supervise::Watch;
 
 namespace {
 
 constexpr sg::Policy policy{sg::preset::static_runtime, sg::allow<SYS_pause>, sg::otherwise.kill()};
 
-Ending watch(std::vector<std::string> command, Watch::Settings settings = {}, const sg::Launch& launch = {}) {
+Ending watch(std::vector<std::string> command, Watch::Settings settings = {}, const sg::Launch& launch = {},
+             const std::function<void(Supervisor&, Watch&)>& meanwhile = {}) {
     const Confinement confinement{policy.view(), policy.program(), {}};
     Child child;
     Order order = Order::program(confinement, std::move(command), launch, child);
     const auto start = Watch::Clock::now();
     sg::process::start_program(order.plan(), child);
-    order.close_worker_ends();
-    settings.policy = confinement.policy();
-    return Watch{std::move(child), start, settings}.run();
+    order.finish_start();
+    const Rulebook rules{confinement.policy()};
+    settings.rules = &rules;
+    Watch watch{std::move(child), start, settings};
+    Supervisor supervisor;
+    CHECK(supervisor.open() == 0);
+    supervisor.add(watch);
+    std::thread later;
+    if (meanwhile) later = std::thread{[&] { meanwhile(supervisor, watch); }};
+    supervisor.run(watch);
+    if (later.joinable()) later.join();
+    return watch.take_ending();
 }
 
 }  // namespace
+
+TEST_CASE("a host without room for the supervisor's descriptors is told before anything runs") {
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const int next = ::dup(0);
+    ::close(next);
+    for (int room = 0; room < 4; ++room) {
+        CAPTURE(room);
+        const rlimit tight{static_cast<rlim_t>(next + room), before.rlim_max};
+        int error = -1;
+        {
+            Supervisor supervisor;
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+            error = supervisor.open();
+            REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        }
+        CHECK(error == (room < 3 ? EMFILE : 0));
+    }
+}
 
 TEST_CASE("an end by itself") {
     const Ending ending = watch({support::helper("behave"), "exit", "4"});
@@ -69,16 +101,11 @@ TEST_CASE("a time limit of nothing, and one of almost for ever") {
 }
 
 TEST_CASE("an end by the host") {
-    const sg::process::Descriptor stop{::eventfd(0, EFD_CLOEXEC)};
-    std::thread later{[&] {
-        std::this_thread::sleep_for(30ms);
-        const std::uint64_t one = 1;
-        CHECK(::write(stop.get(), &one, sizeof one) == sizeof one);
-    }};
-    Watch::Settings settings;
-    settings.stop_fd = stop.get();
-    const Ending ending = watch({support::helper("behave"), "sleep"}, settings, {.output = sg::Stdio::null()});
-    later.join();
+    const Ending ending = watch({support::helper("behave"), "sleep"}, {}, {.output = sg::Stdio::null()},
+                                [](Supervisor& supervisor, Watch& watch) {
+                                    std::this_thread::sleep_for(30ms);
+                                    supervisor.stop(watch);
+                                });
     CHECK(ending.stopped);
     CHECK(ending.status.value == SIGKILL);
 }

@@ -1,4 +1,4 @@
-// expect: an argument is compared with an integer or an enumerator
+// expect: this argument leads to something else
 #include <sysguard/policy.hpp>
 
 #include <sys/syscall.h>
@@ -12,7 +12,7 @@ constexpr sg::Policy policy{
     Rule<SYS_openat>{arg::flags == 0}.allow(),
     sg::otherwise.kill(),
 #else
-    Rule<SYS_openat>{arg::path == "/etc/passwd"}.allow(),
+    Rule<SYS_openat>{arg::flags == "/etc/passwd"}.allow(),
     sg::otherwise.kill(),
 #endif
 };

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+
+namespace sysguard::process {
+
+/// The steps of a start, in their order.
+enum class Step : std::uint8_t {
+    none,
+    create,
+    descriptors,
+    session,
+    parent,
+    directory,
+    limits,
+    signals,
+    no_new_privs,
+    filter,
+    hand_over,
+    execute,
+};
+
+constexpr const char* name(Step step) noexcept {
+    switch (step) {
+        case Step::none: return "start";
+        case Step::create: return "create the process";
+        case Step::descriptors: return "set up its descriptors";
+        case Step::session: return "start a session";
+        case Step::parent: return "tie it to the host";
+        case Step::directory: return "enter its working directory";
+        case Step::limits: return "set its limits";
+        case Step::signals: return "reset its signals";
+        case Step::no_new_privs: return "set no_new_privs";
+        case Step::filter: return "install the seccomp filter";
+        case Step::hand_over: return "hand the listener over to the host";
+        case Step::execute: return "execute the program";
+    }
+    return "?";
+}
+
+/// Where a start stopped, and why.
+struct StartFailure {
+    Step step = Step::none;
+    int error = 0;  ///< errno
+};
+
+}  // namespace sysguard::process

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "../abi/table.hpp"
+#include "pending.hpp"
+#include "violation.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace sysguard::supervise {
+
+/// A text of a worker's in quotes, with escapes, no more than `most` bytes of it.
+inline std::string quoted(std::string_view text, std::size_t most) {
+    std::string shown = "\"";
+    for (const char c : text.substr(0, most)) {
+        const auto byte = static_cast<unsigned char>(c);
+        char escape[5];
+        if (byte < 0x20 || byte >= 0x7f) {
+            std::snprintf(escape, sizeof escape, "\\x%02x", byte);
+            shown += escape;
+        } else {
+            if (c == '"' || c == '\\') shown += '\\';
+            shown += c;
+        }
+    }
+    shown += '"';
+    if (text.size() > most) shown += "...";
+    return shown;
+}
+
+/// What an argument leads to, for people, or an empty text where it leads to nothing that is shown.
+inline std::string decode_pointer(Pending& call, int position) {
+    constexpr std::size_t most_shown = 64;
+    const abi::Argument& argument = call.call->arguments[position];
+    const bool is_read = argument.direction == abi::Direction::in || argument.direction == abi::Direction::inout;
+    if (call.arguments[position] == 0) return "NULL";
+    if (!is_read || call.is_deferred) return {};
+    if (Pending::is_text(argument.type)) {
+        const Copied& copied = call.copy(position);
+        return copied.error == 0 ? quoted(copied.bytes, PATH_MAX) : std::string{};
+    }
+    if (argument.type == abi::Type::socket_address) {
+        const SocketAddress& address = call.socket_address(position);
+        return address.size() != 0 ? address.text() : std::string{};
+    }
+    if (argument.type == abi::Type::bytes && argument.length != abi::ArgName::none) {
+        const Copied& copied = call.copy(position);
+        return copied.error == 0 ? quoted(copied.bytes, most_shown) : std::string{};
+    }
+    return {};
+}
+
+/// A call with its arguments by their names, in one line, whatever they hold. What cannot be read, and
+/// what has moved on with the answer to a deferred call, is shown as an address.
+inline std::string decode(Pending& call) {
+    if (call.call == nullptr) return foreign_text(call.number, call.architecture);
+    std::string line{call.call->name};
+    line += '(';
+    for (int i = 0; i < call.call->argument_count(); ++i) {
+        const abi::Argument& argument = call.call->arguments[i];
+        if (i > 0) line += ", ";
+        line += abi::name(argument.name);
+        line += '=';
+        std::string pointer;
+        if (abi::is_pointer(argument.type)) pointer = decode_pointer(call, i);
+        line += pointer.empty() ? register_text(argument.type, call.arguments[i]) : pointer;
+    }
+    return line + ')';
+}
+
+}  // namespace sysguard::supervise

@@ -1,0 +1,23 @@
+// expect: this call has pointer arguments
+#include <sysguard/sandbox.hpp>
+
+#include <cerrno>
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+namespace sg = sysguard;
+namespace arg = sysguard::arg;
+using sg::Call, sg::Rule, sg::Verdict;
+
+#ifdef SYSGUARD_CONTROL
+constexpr sg::Policy policy{
+    Rule<SYS_connect>{}.handle([](const Call<SYS_connect>& call) -> Verdict { return call.perform(); }),
+    sg::otherwise.kill(),
+};
+#else
+constexpr sg::Policy policy{
+    Rule<SYS_connect>{}.handle([](const Call<SYS_connect>& call) -> Verdict { return call.proceed(); }),
+    sg::otherwise.kill(),
+};
+#endif

@@ -1,0 +1,20 @@
+function(run)
+    execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+if(WAY STREQUAL "installed")
+    run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
+    set(place -D CMAKE_PREFIX_PATH=${WORK}/prefix)
+else()
+    set(place -D SYSGUARD_SOURCE=${SOURCE})
+endif()
+run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/consumer -B ${WORK}/build -G ${GENERATOR}
+    -D CMAKE_CXX_COMPILER=${COMPILER} ${place})
+run(${CMAKE_COMMAND} --build ${WORK}/build --verbose)
+run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/build --output-on-failure)
+
+file(READ ${WORK}/build/CMakeCache.txt cache)
+if(WAY STREQUAL "subdirectory" AND NOT cache MATCHES "SYSGUARD_BUILD_TESTS:BOOL=OFF")
+    message(FATAL_ERROR "a project that takes sysguard in gets its tests")
+endif()
