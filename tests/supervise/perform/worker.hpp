@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sysguard/abi/table.hpp>
+#include <sysguard/process/task.hpp>
 #include <sysguard/supervise/perform/credentials.hpp>
 #include <sysguard/supervise/perform/job.hpp>
 #include <sysguard/supervise/perform/performers.hpp>
@@ -129,12 +130,16 @@ public:
         place(number, arguments);
         for (std::size_t& size : shared_->out_size) size = 0;
         extra_ = extra;
-        const pid_t performer = ::fork();
-        if (performer == 0) carry_out(decided);
-        int status = 0;
-        REQUIRE(::waitpid(performer, &status, 0) == performer);
-        REQUIRE(WIFEXITED(status));
-        REQUIRE(WEXITSTATUS(status) == 0);
+        decided_ = decided;
+        has_performed_ = false;
+        int pidfd = -1;
+        const auto carry_out_of = [](void* self) { static_cast<Worker*>(self)->carry_out(); };
+        const long performer = sg::process::start_task(carry_out_of, this, stack_, stack_size, pidfd);
+        REQUIRE(performer > 0);
+        ::close(pidfd);
+        sg::process::reap_task(performer);
+        ::prctl(PR_SET_DUMPABLE, 1);  // who took on other credentials has cleared it
+        REQUIRE(has_performed_);
         Answer answer = read_answer();
         for (int i = 0; i < 6; ++i)
             if (is_room_[i]) answer.out[i] = std::string(shared_->slots[i], shared_->out_size[i]);
@@ -217,7 +222,8 @@ private:
         return copy < 0 ? -EBADF : static_cast<int>(copy);
     }
 
-    [[noreturn]] void carry_out(const char* decided) {
+    /// In a task that shares this process's memory, as a fork for each call would cost far more. While it runs, nobody else does.
+    void carry_out() {
         const std::string process = "/proc/" + std::to_string(pid_);
         perform::Job job;
         job.call = abi::find(shared_->number);
@@ -244,7 +250,7 @@ private:
             } else if (abi::is_pointer(argument.type) && value != 0) {
                 job.in[i].error = EFAULT;
             }
-            if (argument.type == abi::Type::path) job.decided[i] = decided;
+            if (argument.type == abi::Type::path) job.decided[i] = decided_;
             if (argument.type == abi::Type::xattr_args) {
                 std::memcpy(shared_->extra, extra_.data(), extra_.size());
                 job.extra = job.call->name == "getxattrat" ? static_cast<void*>(&extra_out) : &extra_in;
@@ -255,7 +261,7 @@ private:
         note(result);
         for (int i = 0; i < 6; ++i) shared_->out_size[i] = job.out[i].size;
         if (job.extra == &extra_out) shared_->out_size[5] = extra_out.size;
-        ::_exit(0);
+        has_performed_ = true;
     }
 
     Shared* shared_;
@@ -264,6 +270,11 @@ private:
     bool is_room_[6]{};
     std::size_t size_[6]{};
     std::string extra_;
+    const char* decided_ = nullptr;
+    bool has_performed_ = false;
+
+    static constexpr std::size_t stack_size = 256 * 1024;
+    alignas(64) char stack_[stack_size];
 };
 
 }  // namespace performing
