@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 
@@ -66,4 +67,33 @@ TEST_CASE("of several that stand by one takes the turn") {
     for (std::thread& thread : threads) thread.join();
     CHECK(leaders == 1);
     CHECK(stopped == 3);
+}
+
+TEST_CASE("leader after leader is held up: each time a stand-by takes the turn, and in the end all can be stopped") {
+    constexpr std::uint32_t many = 3;
+    for (int round = 0; round < 10; ++round) {
+        Turn turn;
+        const std::uint32_t first = turn.number();
+        std::atomic<bool> over{false};
+        std::atomic<int> ended{0};
+        std::thread threads[many + 2];
+        for (std::thread& thread : threads)
+            thread = std::thread{[&] {
+                if (const std::uint32_t own = turn.stand_by(-1).number; own != 0 && own - first <= many) {
+                    std::this_thread::sleep_for(std::chrono::microseconds{10'000 + 13 * round});  // others fall asleep
+                    turn.begin();
+                    if (turn.end(own)) turn.begin();
+                    while (!over) std::this_thread::sleep_for(std::chrono::microseconds{200});
+                }
+                ++ended;
+            }};
+        std::this_thread::sleep_for(std::chrono::microseconds{9'900 + 37 * round});
+        turn.begin();
+        CHECK(support::eventually([&] { return turn.number() == first + many + 1; }));
+        over = true;
+        turn.stop();
+        CHECK(support::eventually([&] { return ended == many + 2; }));
+        turn.stop();
+        for (std::thread& thread : threads) thread.join();
+    }
 }

@@ -42,7 +42,7 @@ public:
         const std::uint64_t now = __atomic_load_n(&word_, __ATOMIC_RELAXED);
         const std::uint64_t count = (now + step) & (turn_one - 1);
         __atomic_store_n(&word_, (now & ~(turn_one - 1)) | count | busy, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&asleep_, __ATOMIC_SEQ_CST) != 0) wake();
+        if (__atomic_load_n(&sleepers_, __ATOMIC_SEQ_CST) != 0) wake();
     }
 
     /// Of the leader whose turn has the number `turn`: it has come back. Returns false where the turn is another's by
@@ -71,7 +71,7 @@ public:
         if (now >> turn_shift != turn) return false;
         const std::uint64_t next = (now & ~(turn_one - 1)) | ((now + step) & (turn_one - 1)) | busy;
         if (!__atomic_compare_exchange_n(&word_, &now, next, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return false;
-        if (__atomic_load_n(&asleep_, __ATOMIC_SEQ_CST) != 0 || __atomic_load_n(&dozing_, __ATOMIC_SEQ_CST) != 0)
+        if (__atomic_load_n(&sleepers_, __ATOMIC_SEQ_CST) != 0 || __atomic_load_n(&dozing_, __ATOMIC_SEQ_CST) != 0)
             wake();
         return true;
     }
@@ -163,24 +163,29 @@ private:
         [[maybe_unused]] const ssize_t bytes = ::read(nudge_.get(), &nudges, sizeof nudges);
     }
 
+    /// Until the leader begins something. It stores the word before it looks for sleepers, and a sleeper counts itself
+    /// before it looks at the word: one of them sees the other. A call to wake is a number that none of them takes
+    /// back, so that no sleeper can miss it, whatever others do that fall asleep or wake up meanwhile.
     void sleep(std::uint64_t seen) noexcept {
-        __atomic_store_n(&asleep_, 1U, __ATOMIC_SEQ_CST);
+        __atomic_fetch_add(&sleepers_, 1U, __ATOMIC_SEQ_CST);
+        const std::uint32_t calls = __atomic_load_n(&wake_calls_, __ATOMIC_SEQ_CST);
         while (__atomic_load_n(&word_, __ATOMIC_SEQ_CST) == seen && !is_stopped() &&
-               __atomic_load_n(&asleep_, __ATOMIC_SEQ_CST) != 0)
-            wait_while(asleep_, 1);
-        __atomic_store_n(&asleep_, 0U, __ATOMIC_SEQ_CST);
+               __atomic_load_n(&wake_calls_, __ATOMIC_SEQ_CST) == calls)
+            wait_while(wake_calls_, calls);
+        __atomic_fetch_sub(&sleepers_, 1U, __ATOMIC_SEQ_CST);
     }
 
     void wake() noexcept {
-        __atomic_store_n(&asleep_, 0U, __ATOMIC_SEQ_CST);
-        wake_all(asleep_);
+        __atomic_fetch_add(&wake_calls_, 1U, __ATOMIC_SEQ_CST);
+        wake_all(wake_calls_);
         if (__atomic_exchange_n(&dozing_, 0U, __ATOMIC_SEQ_CST) == 0) return;
         const std::uint64_t one = 1;
         [[maybe_unused]] const ssize_t bytes = ::write(nudge_.get(), &one, sizeof one);
     }
 
     std::uint64_t word_ = turn_one;
-    std::uint32_t asleep_ = 0;
+    std::uint32_t sleepers_ = 0;
+    std::uint32_t wake_calls_ = 0;
     std::uint32_t stopped_ = 0;
     std::uint32_t watching_ = 0;   ///< a stand-by watches over the events,
     std::uint32_t dozing_ = 0;     ///< for longer than its patience, as nothing happens
