@@ -59,10 +59,10 @@ public:
     Outcome run(std::vector<std::string> command, const Launch& launch = {}) const {
         detail::refuse_pipes(launch);
         std::string name = command.empty() ? "" : command.front();
-        supervise::Supervisor supervisor;
-        detail::Core::open(supervisor);
         process::Child child;
         process::Order order = process::Order::program(core_->confinement(), std::move(command), launch, child);
+        supervise::Supervisor supervisor;  // after the launch has been looked at: its descriptors are not the host's
+        detail::Core::open(supervisor);
         const auto start = supervise::Watch::Clock::now();
         process::start_program(order.plan(), child);
         order.finish_start();
@@ -133,10 +133,10 @@ private:
     template <class Body>
     Outcome run_forked(const Launch& launch, process::ResultArea& area, const Body& body, std::uint64_t& size) const {
         detail::refuse_pipes(launch);
-        supervise::Supervisor supervisor;
-        detail::Core::open(supervisor);
         process::Child child;
         process::Order order = process::Order::function(core_->confinement(), launch, child);
+        supervise::Supervisor supervisor;
+        detail::Core::open(supervisor);
         const auto start = supervise::Watch::Clock::now();
         process::start_function(order.plan(), area, child, body);
         const std::uint64_t proof = order.plan().pass;

@@ -101,6 +101,7 @@ TEST_CASE("a closed stream is closed, an inherited one that the host has closed 
     ::dup2(saved, 2);
     ::close(saved);
     CHECK(starting(inherited, "descriptor") == std::vector<std::string>{"0", "1", "2"});
+    CHECK(contains(inherited, "target 2 /dev/null"));
 }
 
 TEST_CASE("directory, umask, session and no_new_privs") {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <string>
@@ -55,6 +56,15 @@ TEST_CASE("one that has ended, unnoticed so far, keeps its outcome too") {
         ::waitid(P_PID, static_cast<id_t>(worker.pid()), &info, WEXITED | WNOWAIT);
         CHECK(worker.stop().exit_code() == 5);
     }
+}
+
+TEST_CASE("of one that has finished nothing is left but its outcome: a guard would kill whoever has its id by then") {
+    constexpr sg::Policy starts_others{sg::otherwise.allow()};
+    sg::Worker worker = sg::Sandbox{starts_others}.spawn({helper("noop")});
+    CHECK(worker.wait());
+    CHECK(::waitpid(-1, nullptr, WNOHANG | __WALL) == -1);
+    CHECK(errno == ECHILD);
+    CHECK(worker.wait());
 }
 
 TEST_CASE("writing to a worker that has ended fails, and does no harm") {

@@ -14,7 +14,13 @@ int main(int argc, char** argv) {
     for (int i = 0; i < argc; ++i) std::printf("argument %s\n", argv[i]);
     for (char** variable = environ; *variable != nullptr; ++variable) std::printf("environment %s\n", *variable);
     for (int fd = 0; fd < 1024; ++fd)
-        if (::fcntl(fd, F_GETFD) >= 0) std::printf("descriptor %d\n", fd);
+        if (::fcntl(fd, F_GETFD) >= 0) {
+            char link[32];
+            char target[256] = {};
+            std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+            if (::readlink(link, target, sizeof target - 1) < 0) target[0] = '?';
+            std::printf("descriptor %d\ntarget %d %s\n", fd, fd, target);
+        }
     char directory[4096];
     if (::getcwd(directory, sizeof directory) != nullptr) std::printf("directory %s\n", directory);
     const mode_t mask = ::umask(0);

@@ -238,3 +238,23 @@ TEST_CASE("a handler that ends the call that it has deferred is told, or has its
     CHECK(ended([](const Call<SYS_openat>& call) { return call.kill(); }).outcome().kind() ==
           sg::Outcome::Kind::violation);
 }
+
+TEST_CASE("what a handler says comes before the refusal by an answer that it has dropped") {
+    struct Delay {
+        ~Delay() { std::this_thread::sleep_for(std::chrono::milliseconds{60}); }
+    };
+    const auto ended = [](auto end) {
+        const sg::Sandbox box{sg::Policy{Rule<SYS_openat>{}.handle([end](const Call<SYS_openat>& call) -> sg::Verdict {
+                                             const Delay delay;  // the worker has time to use a refusal
+                                             Deferred later = call.defer();
+                                             later.expire_after(std::chrono::hours{1}, EIO);
+                                             return end(call, later);
+                                         }),
+                                         sg::otherwise.allow()}};
+        return box.call([] { return ::open("/etc/passwd", O_RDONLY) < 0 ? errno : 0; });
+    };
+    CHECK(ended([](const Call<SYS_openat>& call, Deferred&) { return call.kill(); }).outcome().kind() ==
+          sg::Outcome::Kind::violation);
+    CHECK(*ended([](const Call<SYS_openat>& call, Deferred&) { return call.deny(EXFULL); }) == EXFULL);
+    CHECK(*ended([](const Call<SYS_openat>&, Deferred& later) { return later.pending(); }) == EPERM);
+}

@@ -72,6 +72,7 @@ struct Child {
     Child& operator=(Child&&) = delete;
     ~Child() {
         if (pid < 0) return;
+        guard.stop();
         kill();
         wait();
     }

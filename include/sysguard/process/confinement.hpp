@@ -6,6 +6,7 @@
 #include "../policy/view.hpp"
 #include "block.hpp"
 #include "detail/entry_filter.hpp"
+#include "detail/host_facts.hpp"
 #include "detail/plan.hpp"
 #include "limits.hpp"
 
@@ -33,10 +34,14 @@ public:
             throw Error{EINVAL, "limit time: to nothing or less; leave the limit out, or give it a time"};
         if (limits.memory == 0U || limits.stack == 0U)
             throw Error{EINVAL, "limit memory: to nothing; leave the limit out, or give it some"};
-        if (limits.processes && (tasks_.processes || tasks_.threads) && ::getuid() == 0)
+        if (limits.processes && (tasks_.processes || tasks_.threads) && detail::starts_any_number_of_tasks())
             throw Error{ENOTSUP,
-                        "limit processes: the kernel does not hold root to RLIMIT_NPROC, and the policy lets "
-                        "workers start tasks"};
+                        "limit processes: the kernel does not hold root, nor who has CAP_SYS_RESOURCE or "
+                        "CAP_SYS_ADMIN, to RLIMIT_NPROC, and the policy lets workers start tasks"};
+        if (tasks_.groups && ::access("/proc/self/stat", R_OK) != 0)
+            throw Error{ENOTSUP,
+                        "find a worker's processes: the policy lets it start some in groups of their own, and /proc, "
+                        "where they are looked for, is not mounted"};
         asks_the_host_ = entry_filter_.returns(SECCOMP_RET_USER_NOTIF);
     }
 

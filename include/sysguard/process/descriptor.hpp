@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cerrno>
 #include <utility>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace sysguard::process {
@@ -33,5 +35,17 @@ public:
 private:
     int fd_ = -1;
 };
+
+/// Takes a descriptor out of the way of the standard streams, where the host has closed one of those and this got its
+/// number: what the host writes to a stream that it takes for closed, or passes on as its own, must not be one of
+/// ours. Returns the descriptor, its duplicate with a higher number, or -1 (errno) with `fd` closed. Close-on-exec.
+inline int above_streams(int fd) noexcept {
+    if (fd < 0 || fd > 2) return fd;
+    const int above = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    const int error = errno;
+    ::close(fd);
+    errno = error;
+    return above;
+}
 
 }  // namespace sysguard::process

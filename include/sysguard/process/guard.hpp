@@ -33,13 +33,16 @@ public:
         std::swap(state_, other.state_);
         return *this;
     }
-    ~Guard() {
+    ~Guard() { stop(); }
+
+    /// Ends it. To be called before the session's leader is reaped: from then on its id may be somebody else's.
+    void stop() noexcept {
         if (state_ == nullptr) return;
         if (state_->pid > 0) {
             detail::raw_call(SYS_kill, state_->pid, SIGKILL);
             detail::reap_quietly(state_->pid);
         }
-        delete state_;
+        delete std::exchange(state_, nullptr);
     }
 
     /// To be called before there is a session. `in_groups`: see `kill_session`. Returns 0 or an errno.

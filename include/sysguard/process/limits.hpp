@@ -35,11 +35,13 @@ struct Limits {
     /// Processor time of each process; the kernel counts whole seconds, so it is rounded up (RLIMIT_CPU).
     std::optional<TimeLimit> cpu{};
 
-    /// Time from start to end of the worker. The host ends it, with all that it started.
+    /// Time from start to end of the worker, until its program has been found and loaded included. The host ends it,
+    /// with all that it started.
     std::optional<TimeLimit> wall{};
 
-    /// Processes and threads beyond those that the user already runs (RLIMIT_NPROC). The kernel does not hold root to
-    /// it: a sandbox whose policy lets workers of root start tasks is refused with ENOTSUP.
+    /// Processes and threads beyond those that the user already runs (RLIMIT_NPROC). The kernel does not hold root, nor
+    /// who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN, to it: a sandbox whose policy lets such workers start tasks is refused
+    /// with ENOTSUP. Of a function's, where the policy asks the host for anything, its start has used one up.
     std::optional<std::uint64_t> processes{};
 
     /// One more than the highest descriptor (RLIMIT_NOFILE).

@@ -46,6 +46,7 @@ public:
         plan_.directory = directory_.empty() ? nullptr : directory_.c_str();
         plan_.limits = limits_;
         plan_.limit_count = limit_count_;
+        plan_.late_limit = has_late_limit_ ? &late_limit_ : nullptr;
         plan_.filter = entry_filter_.data();
         plan_.filter_size = entry_filter_.size();
         plan_.own_pid_at = detail::EntryFilter::own_pid;
@@ -82,6 +83,8 @@ private:
             if (const int error = child.guard.start(confinement.tasks().groups); error != 0)
                 throw Error{error, "start the guard of a worker"};
         plan_.guarded_session = child.guard.session();
+        if (confinement.limits().wall) plan_.most_start_time = confinement.limits().wall->time().count();
+        plan_.joins_keyring = detail::has_session_keyring();
         add_limits(confinement, shared_memory);
     }
 
@@ -93,8 +96,11 @@ private:
             const auto soft = static_cast<rlim_t>((limits.cpu->time().count() + 999) / 1000);
             limit(RLIMIT_CPU, soft, soft + 1);
         }
-        if (limits.processes && (confinement.tasks().processes || confinement.tasks().threads))
+        if (limits.processes && (confinement.tasks().processes || confinement.tasks().threads)) {
             limit(RLIMIT_NPROC, sum(*limits.processes, detail::count_tasks_of(::getuid())));
+            has_late_limit_ = command_.empty() && confinement.asks_the_host();
+            if (has_late_limit_) late_limit_ = limits_[--limit_count_];
+        }
         if (limits.open_files) {
             if (*limits.open_files < streams_.descriptors_to_start())
                 throw Error{EMFILE, "limit open files: to start, a worker needs at least " +
@@ -134,6 +140,8 @@ private:
     std::string directory_;
     detail::ResourceLimit limits_[7];
     std::size_t limit_count_ = 0;
+    detail::ResourceLimit late_limit_{};  ///< a function's, where two more tasks have to install its filter
+    bool has_late_limit_ = false;
     std::vector<std::string> command_;
     std::vector<std::string> environment_;
     Block<char*> argv_;

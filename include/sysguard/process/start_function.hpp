@@ -33,6 +33,7 @@ namespace detail {
 ///   in the table that all three share, and ends.
 struct FilterHandOver {
     Plan* plan = nullptr;
+    long worker = 0;
     CloneArguments arguments{};
     int go = 0;               ///< futex: the installer may begin
     int installer_alive = 1;  ///< futex, cleared by the kernel
@@ -58,6 +59,10 @@ SYSGUARD_BARE inline void deliver_listener(void* argument) noexcept {
     while (__atomic_load_n(&shared.installer_alive, __ATOMIC_ACQUIRE) != 0)
         raw_call(SYS_futex, &shared.installer_alive, FUTEX_WAIT, 1, nullptr);
     if (plan.listener < 0) return;
+    if (const ResourceLimit* const limit = plan.late_limit; limit != nullptr) {
+        const long result = raw_call(SYS_prlimit64, shared.worker, limit->resource, &limit->value, nullptr);
+        if (!check(plan, Step::limits, result)) return;
+    }
     HandOver sent;
     sent.descriptors[0] = plan.listener;
     sent.count = 1;
@@ -73,6 +78,7 @@ inline bool install_and_hand_over(Plan& plan) noexcept {
     auto* const shared = new (std::nothrow) FilterHandOver;
     if (shared == nullptr) return check(plan, Step::filter, -ENOMEM);
     shared->plan = &plan;
+    shared->worker = raw_call(SYS_getpid);
     shared->arguments.flags =
         CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
     shared->arguments.child_tid = reinterpret_cast<std::uint64_t>(&shared->installer_alive);
@@ -158,9 +164,10 @@ void start_function(detail::Plan& plan, ResultArea& area, Child& child, Body& bo
         return;
     }
     child.pid = pid;
-    child.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    child.pidfd.reset(above_streams(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
     if (!child.pidfd) {
         child.failure = {Step::create, errno};
+        child.guard.stop();
         ::kill(pid, SIGKILL);
         detail::reap_quietly(pid);
         child.pid = -1;

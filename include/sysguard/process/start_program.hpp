@@ -16,6 +16,7 @@
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <csignal>
 
 namespace sysguard::process {
@@ -42,7 +43,7 @@ SYSGUARD_BARE inline void become_program(void* start) noexcept {
     Plan& plan = *static_cast<ProgramStart*>(start)->plan;
     if (plan.guarded_session != nullptr)
         __atomic_store_n(plan.guarded_session, static_cast<pid_t>(raw_call(SYS_getpid)), __ATOMIC_RELEASE);
-    if (check(plan, Step::parent, tie_to_host(plan)) && confine(plan)) {
+    if (check(plan, Step::parent, tie_to_host(plan)) && check(plan, Step::timer, end_in_time(plan)) && confine(plan)) {
         const long listener = install_filter(plan, plan.wants_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
         if (check(plan, Step::filter, listener)) {
             plan.listener = static_cast<int>(listener);
@@ -87,15 +88,25 @@ inline void take_delivery(Child& child) noexcept {
     child.channel.reset();
     if (count == HandOver::most) return;
     child.failure = {Step::hand_over, count < 0 ? -count : EPIPE};
+    child.guard.stop();
     ::kill(child.pid, SIGKILL);
     reap_quietly(child.pid);
     child.pid = -1;
 }
 
+/// Ends a worker whose handle the host has no room for.
+inline void give_up_start(Child& child, long worker, int error) noexcept {
+    child.failure = {Step::create, error};
+    child.guard.stop();
+    ::kill(static_cast<pid_t>(worker), SIGKILL);
+    reap_quietly(worker);
+}
+
 }  // namespace detail
 
 /// Starts the program of a plan in a task that shares the host's memory until the program takes over: its cost does not
-/// depend on the host's size. The calling thread waits for that moment. A step that fails is noted in the child, which
+/// depend on the host's size. The calling thread waits for that moment: on a directory or a file that does not answer
+/// no longer than the worker's time. A step that fails is noted in the child, which
 /// is then gone. The worker dies with the calling thread. Linux 5.2 (pidfd), 5.0 where the policy asks the host.
 inline void start_program(detail::Plan& plan, Child& child) noexcept {
     detail::StartStacks stacks;
@@ -120,11 +131,16 @@ inline void start_program(detail::Plan& plan, Child& child) noexcept {
     if (first >= 0 && with_courier) detail::reap_quietly(first);
     const long worker = with_courier ? start.pid : first;
     child.failure = plan.failure;
-    if (!with_courier) child.pidfd.reset(start.pidfd);
     if (!child.started()) {
+        child.guard.stop();
+        if (worker > 0) ::kill(static_cast<pid_t>(worker), SIGKILL);  // a courier that fails leaves it running
         if (worker > 0) detail::reap_quietly(worker);
-        child.pidfd.reset();
+        if (!with_courier && worker > 0) ::close(start.pidfd);
         return;
+    }
+    if (!with_courier) {
+        child.pidfd.reset(above_streams(start.pidfd));
+        if (!child.pidfd) return detail::give_up_start(child, worker, errno);
     }
     child.pid = static_cast<pid_t>(worker);
     if (with_courier) detail::take_delivery(child);

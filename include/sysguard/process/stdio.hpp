@@ -13,7 +13,8 @@ public:
     /// /dev/null.
     static constexpr Stdio null() noexcept { return Stdio{Kind::null}; }
 
-    /// The host's own stream. Where the host's is closed, /dev/null.
+    /// The host's own stream. Where the host's is closed, or to be closed when a program is executed (FD_CLOEXEC),
+    /// /dev/null.
     static constexpr Stdio inherit() noexcept { return Stdio{Kind::inherited}; }
 
     /// Not open. What the worker opens first gets its number.

@@ -9,8 +9,10 @@ enum class Step : std::uint8_t {
     none,
     create,
     descriptors,
-    session,
     parent,
+    timer,
+    session,
+    keyring,
     directory,
     limits,
     signals,
@@ -25,8 +27,10 @@ constexpr const char* name(Step step) noexcept {
         case Step::none: return "start";
         case Step::create: return "create the process";
         case Step::descriptors: return "set up its descriptors";
-        case Step::session: return "start a session";
         case Step::parent: return "tie it to the host";
+        case Step::timer: return "set a timer for its start";
+        case Step::session: return "start a session";
+        case Step::keyring: return "leave the host's session keyring";
         case Step::directory: return "enter its working directory";
         case Step::limits: return "set its limits";
         case Step::signals: return "reset its signals";

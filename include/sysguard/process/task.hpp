@@ -1,15 +1,19 @@
 #pragma once
 
+#include "descriptor.hpp"
 #include "detail/clone.hpp"
 #include "detail/raw_call.hpp"
 #include "detail/reap.hpp"
 #include "detail/setup.hpp"
 #include "signals.hpp"
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <csignal>
 
 /// Tasks that share the host's memory and nothing else: processes that cost little, and that can be killed wherever
 /// they wait. What runs in one is bare code: SYSGUARD_BARE functions that call the kernel directly (raw_call), touch no
@@ -27,7 +31,14 @@ inline long start_task(void (*entry)(void*), void* argument, void* stack, std::s
     arguments.stack = reinterpret_cast<std::uint64_t>(stack);
     arguments.stack_size = stack_size;
     const SignalsBlocked blocked;
-    return detail::start_task(arguments, entry, argument);
+    const long task = detail::start_task(arguments, entry, argument);
+    if (task < 0) return task;
+    pidfd = above_streams(pidfd);
+    if (pidfd >= 0) return task;
+    const int error = errno;
+    raw_call(SYS_kill, task, SIGKILL);
+    detail::reap_quietly(task);
+    return -error;
 }
 
 /// Waits for its end.

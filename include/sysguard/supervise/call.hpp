@@ -71,7 +71,7 @@ public:
     /// It does not run, and returns a new descriptor of the worker's for the open file of `fd`, which stays the
     /// host's: what is returned holds a duplicate. Where that cannot be made the call fails with EMFILE.
     Verdict return_fd(int fd, bool close_on_exec = true) const noexcept {
-        process::Descriptor copy{::fcntl(fd, F_DUPFD_CLOEXEC, 0)};
+        process::Descriptor copy{::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
         if (!copy) return Verdict{Verdict::Kind::deny, errno};
         return Verdict{std::move(copy), close_on_exec};
     }
@@ -219,7 +219,7 @@ public:
         static_assert(argument.type == abi::Type::fd || argument.type == abi::Type::dirfd,
                       "fd(arg::x) is for arguments that are descriptors");
         const int own = pending().descriptor(position(name), supervise::duplicate_descriptor).get();
-        return process::Descriptor{::fcntl(own, F_DUPFD_CLOEXEC, 0)};
+        return process::Descriptor{::fcntl(own, F_DUPFD_CLOEXEC, 3)};
     }
 
     /// The kernel runs the call. Only where every argument is a value in a register: nothing of it can change any more.

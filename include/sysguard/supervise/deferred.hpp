@@ -13,7 +13,7 @@
 namespace sysguard {
 
 /// The answer to one call that is given later, once, by any thread. Dropped without an answer, it refuses the call with
-/// EPERM. May outlive the worker, the sandbox and the thread that made it. One thread at a time.
+/// EPERM; where its handler has not returned yet, what that returns comes first. May outlive the worker, the sandbox and the thread that made it. One thread at a time.
 class Deferred {
 public:
     Deferred(Deferred&& other) noexcept
@@ -24,7 +24,7 @@ public:
         return *this;
     }
     ~Deferred() {
-        if (call_ != nullptr) answer(Verdict{Verdict::Kind::deny, EPERM});
+        if (call_ != nullptr) drop();
     }
 
     /// What the handler returns.
@@ -66,6 +66,21 @@ private:
     friend class AnyCall;
 
     explicit Deferred(supervise::Pending* call) noexcept : call_{call} {}
+
+    /// While the handler runs in this thread, the worker is not to go on with a refusal: it may yet be killed.
+    void drop() noexcept {
+        supervise::Pending* const handled = supervise::Pending::in_handler;
+        if (handled == nullptr || handled->id != call_->id || handled->line != call_->line) {
+            answer(Verdict{Verdict::Kind::deny, EPERM});
+            return;
+        }
+        handled->is_dropped = true;
+        if (expires_) {
+            const supervise::Locked locked{call_->line->mutex};
+            if (call_->line->desk != nullptr) call_->line->desk->claim(*call_->line->watch, call_->id);
+        }
+        delete std::exchange(call_, nullptr);
+    }
 
     bool carry_out(supervise::Pending& call, Verdict verdict) noexcept {
         using Kind = Verdict::Kind;

@@ -46,10 +46,14 @@ struct Pending {
     bool memory_decided = false;         ///< something that was read has played a part in what becomes of it
     int write_error = 0;                 ///< errno of the first write to its memory that failed
     bool is_deferred = false;            ///< its copies have gone to who answers it later
+    bool is_dropped = false;             ///< who was to answer it later has gone while its handler ran
 
     Copied copies[abi::max_arguments]{};
     SocketAddress address{};
     bool has_address = false;
+
+    /// The call whose handler this thread runs.
+    static inline thread_local Pending* in_handler = nullptr;
 
     /// Takes over what the kernel says of a call, and forgets the one before.
     void begin(const LineShare& of, const seccomp_notif& request, const abi::Syscall* known) {
@@ -209,6 +213,7 @@ private:
         memory_decided = false;
         write_error = 0;
         is_deferred = false;
+        is_dropped = false;
         has_address = false;
         dirty_ = false;
     }

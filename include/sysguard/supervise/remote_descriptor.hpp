@@ -41,7 +41,8 @@ inline process::Descriptor duplicate_descriptor(const Pending& call, int fd) noe
         errno = EBADF;
         return {};
     }
-    return process::Descriptor{static_cast<int>(::syscall(SYS_pidfd_getfd, task.get(), fd, 0))};
+    const long own = ::syscall(SYS_pidfd_getfd, task.get(), fd, 0);
+    return process::Descriptor{process::above_streams(static_cast<int>(own))};
 }
 
 }  // namespace sysguard::supervise

@@ -46,19 +46,34 @@ inline void Supervisor::begin(Pending& call, const LineShare& line, const seccom
     call.begin(line, request, known ? abi::find(request.data.nr) : nullptr);
 }
 
+/// While it lives, this thread runs the handler of a call. A handler may run a sandbox of its own, with handlers.
+class HandlerRuns {
+public:
+    explicit HandlerRuns(Pending& call) noexcept : outer_{std::exchange(Pending::in_handler, &call)} {}
+    HandlerRuns(const HandlerRuns&) = delete;
+    HandlerRuns& operator=(const HandlerRuns&) = delete;
+    ~HandlerRuns() { Pending::in_handler = outer_; }
+
+private:
+    Pending* outer_;
+};
+
 /// Answers a call as the rules say. One whose handler throws is refused.
 inline void Supervisor::decide(const Rulebook& rules, Pending& call) noexcept {
     std::string failure;
     try {
         try {
-            const Verdict verdict = rules.decide(call);
+            const Verdict verdict = [&] {
+                const HandlerRuns here{call};
+                return rules.decide(call);
+            }();
             if (call.is_deferred && verdict.kind() == Verdict::Kind::perform)
                 throw Error{EINVAL, "perform a call that has been deferred: its answer is to be given to the Deferred"};
             if (verdict.kind() == Verdict::Kind::perform)
                 perform(std::move(call));
             else if (verdict.kind() == Verdict::Kind::kill)
                 kill(call);
-            else if (verdict.kind() != Verdict::Kind::later || !call.is_deferred)
+            else if (verdict.kind() != Verdict::Kind::later || !call.is_deferred || call.is_dropped)
                 Answerer::answer(call.line->listener, call, verdict);
             return;
         } catch (const std::exception& exception) {
@@ -68,9 +83,11 @@ inline void Supervisor::decide(const Rulebook& rules, Pending& call) noexcept {
         }
     } catch (const std::bad_alloc&) {  // for the message
     }
-    call.line->listener.answer(call.id, 0, EPERM);
-    const Locked line{call.line->mutex};
-    if (call.line->desk != nullptr) call.line->desk->note_failure(*call.line->watch, std::move(failure));
+    {
+        const Locked line{call.line->mutex};
+        if (call.line->desk != nullptr) call.line->desk->note_failure(*call.line->watch, std::move(failure));
+    }
+    call.line->listener.answer(call.id, 0, EPERM);  // last: the worker, and its watch, may end with that
 }
 
 inline void Supervisor::kill(Pending& call) noexcept {
@@ -220,12 +237,15 @@ inline bool Supervisor::run_errand(std::uint32_t turn) noexcept {
     while (::read(bell_.get(), &rung, sizeof rung) < 0 && errno == EINTR) {
     }
     Errand* errand = nullptr;
+    bool others_may_want_service = false;
     {
         const Locked locked{mutex_};
         if (errands_ == nullptr) return true;
         errand = std::exchange(errands_, errands_->next);
         if (errands_ != nullptr) ring();
+        others_may_want_service = watches_ != nullptr || errands_ != nullptr;
     }
+    if (others_may_want_service) have_a_stand_by();
     turn_.begin();
     errand->run();
     return turn_.end(turn);
@@ -238,8 +258,7 @@ inline void Supervisor::keep_time() noexcept {
     const Locked locked{mutex_};
     const Clock::time_point now = Clock::now();
     for (Watch* watch = watches_; watch != nullptr; watch = watch->next_) {
-        if (watch->settings_.wall && now - watch->started_ >= watch->settings_.wall->time())
-            watch->end(watch->ending_.timed_out);
+        if (watch->is_out_of_time(now)) watch->end(watch->ending_.timed_out);
         for (Performance* each = watch->performing_; each != nullptr; each = each->next)
             if (each->is_vain()) each->kill();
     }

@@ -39,9 +39,9 @@ public:
 
     /// Returns 0 or an errno.
     int open() noexcept {
-        epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
-        bell_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-        timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+        epoll_.reset(process::above_streams(::epoll_create1(EPOLL_CLOEXEC)));
+        bell_.reset(process::above_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+        timer_.reset(process::above_streams(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)));
         if (!epoll_ || !bell_ || !timer_) return errno;
         if (const int error = listen_to(timer_.get(), timer_source_); error != 0) return error;
         return listen_to(bell_.get(), bell_source_);
@@ -69,6 +69,7 @@ public:
         if (watch.settings_.most_output) listen(child.output.get(), Source::output);
         if (watch.settings_.most_error) listen(child.error.get(), Source::error);
         if (error != 0) watch.give_up(error);
+        if (watch.is_out_of_time(Clock::now())) watch.end(watch.ending_.timed_out);  // its start took that long
         set_timer();
     }
 

@@ -56,7 +56,7 @@ public:
     /// Of the leader, which must know of a stand-by: from now on it is close to a worker. Returns false where that
     /// cannot be.
     bool come_close() noexcept {
-        if (!nudge_) nudge_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        if (!nudge_) nudge_.reset(process::above_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
         if (!nudge_) return false;
         __atomic_store_n(&word_, __atomic_load_n(&word_, __ATOMIC_RELAXED) | close, __ATOMIC_SEQ_CST);
         wake_all(stopped_);  // who misses this looks again when it runs out of patience

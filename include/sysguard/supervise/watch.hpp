@@ -80,6 +80,10 @@ private:
         return ending_.timed_out || ending_.stopped || ending_.violation.has_value() || ending_.supervision_error != 0;
     }
 
+    bool is_out_of_time(Clock::time_point now) const noexcept {
+        return settings_.wall && now - started_ >= settings_.wall->time();
+    }
+
     void end(bool& reason) noexcept {
         if (is_ending()) return;
         reason = true;
@@ -156,6 +160,7 @@ private:
         drain(child_.output, ending_.output, settings_.most_output);
         drain(child_.error, ending_.error, settings_.most_error);
         if (settings_.tasks.processes || process::adopts_orphans()) process::reap_members(child_.pid);
+        child_.guard.stop();
         ending_.status = child_.wait();
         ending_.wall = Clock::now() - started_;
     }

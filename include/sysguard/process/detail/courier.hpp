@@ -60,16 +60,19 @@ inline int receive_descriptors(int channel, Descriptor (&received)[HandOver::mos
     } while (bytes < 0 && errno == EINTR);
     if (bytes <= 0) return 0;
     int count = 0;
+    int error = 0;
     const cmsghdr* header = CMSG_FIRSTHDR(&message);
     if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
         count = static_cast<int>((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         for (int i = 0; i < count; ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(header) + sizeof(int) * static_cast<unsigned>(i), sizeof fd);
-            received[i].reset(fd);
+            received[i].reset(above_streams(fd));
+            if (!received[i]) error = errno;
         }
     }
-    return (message.msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : count;
+    if ((message.msg_flags & MSG_CTRUNC) != 0) error = EMFILE;
+    return error != 0 ? -error : count;
 }
 
 }  // namespace sysguard::process::detail

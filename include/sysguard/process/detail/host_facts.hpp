@@ -6,7 +6,9 @@
 #include <cstdlib>
 
 #include <dirent.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace sysguard::process::detail {
@@ -45,6 +47,25 @@ inline std::size_t count_tasks_of(uid_t user) noexcept {
     }
     ::closedir(processes);
     return count;
+}
+
+/// Whether this thread has a session keyring of its own, rather than its user's (session-keyring(7)). Where a container
+/// refuses to tell, it refuses its workers too.
+inline bool has_session_keyring() noexcept {
+    constexpr int get_keyring_id = 0;
+    constexpr int of_session = -3;
+    constexpr int of_user_session = -5;
+    const long session = ::syscall(SYS_keyctl, get_keyring_id, of_session, 0);
+    return session >= 0 && session != ::syscall(SYS_keyctl, get_keyring_id, of_user_session, 0);
+}
+
+/// Whether the kernel does not hold this process to RLIMIT_NPROC (copy_process in kernel/fork.c).
+inline bool starts_any_number_of_tasks() noexcept {
+    if (::getuid() == 0) return true;
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    constexpr std::uint32_t exempt = 1U << CAP_SYS_RESOURCE | 1U << CAP_SYS_ADMIN;
+    return ::syscall(SYS_capget, &header, data) != 0 || (data[0].effective & exempt) != 0;
 }
 
 }  // namespace sysguard::process::detail

@@ -27,10 +27,13 @@ struct ResourceLimit {
 struct Plan {
     DescriptorMove* moves = nullptr;  ///< sorted by `to`
     std::size_t move_count = 0;
+    std::int64_t most_start_time = 0;  ///< milliseconds; 0: any
+    bool joins_keyring = false;        ///< a session keyring of its own
     const char* directory = nullptr;
     mode_t umask = 077;
     const ResourceLimit* limits = nullptr;
     std::size_t limit_count = 0;
+    const ResourceLimit* late_limit = nullptr;  ///< holds from when the start needs no more tasks, or nullptr
     pid_t host = 0;
     pid_t* guarded_session = nullptr;  ///< where the guard looks for the session's id, or nullptr
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -119,6 +120,27 @@ SYSGUARD_BARE inline long tie_to_host(const Plan& plan) noexcept {
     return raw_call(SYS_getppid) == plan.host ? 0 : -ESRCH;
 }
 
+/// Kills this process when the worker's time is over before its program has taken over: execve deletes the timer
+/// (timer_create(2)). The host waits for that moment, and what is executed may lie where nobody answers.
+SYSGUARD_BARE inline long end_in_time(const Plan& plan) noexcept {
+    if (plan.most_start_time <= 0) return 0;
+    sigevent event{};
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGKILL;
+    int timer = 0;
+    if (const long result = raw_call(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer); result < 0) return result;
+    itimerspec time{};
+    time.it_value.tv_sec = plan.most_start_time / 1000;
+    time.it_value.tv_nsec = plan.most_start_time % 1000 * 1'000'000;
+    return raw_call(SYS_timer_settime, timer, 0, &time, nullptr);
+}
+
+/// Keys that only the host is to have are not the worker's (session-keyring(7)).
+SYSGUARD_BARE inline long leave_keyring(const Plan& plan) noexcept {
+    constexpr int join_session_keyring = 1;
+    return plan.joins_keyring ? raw_call(SYS_keyctl, join_session_keyring, nullptr) : 0;
+}
+
 SYSGUARD_BARE inline long set_limits(const Plan& plan) noexcept {
     for (std::size_t i = 0; i < plan.limit_count; ++i) {
         const ResourceLimit& limit = plan.limits[i];
@@ -132,6 +154,7 @@ SYSGUARD_BARE inline long set_limits(const Plan& plan) noexcept {
 /// false, with the failure noted, where one fails.
 SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
     if (!check(plan, Step::session, raw_call(SYS_setsid))) return false;
+    if (!check(plan, Step::keyring, leave_keyring(plan))) return false;
     if (plan.directory != nullptr && !check(plan, Step::directory, raw_call(SYS_chdir, plan.directory))) return false;
     raw_call(SYS_umask, plan.umask);
     if (!check(plan, Step::limits, set_limits(plan))) return false;

@@ -25,6 +25,7 @@ class Streams {
 public:
     /// Opens what the launch asks for. Throws `Error`.
     Streams(const Launch& launch, Child& child, bool with_channel) : moves_{3 + launch.descriptors.size()} {
+        check_all_open(launch);  // before anything is opened here that could get the number of one that is not
         add(launch.input, 0, child.input);
         add(launch.output, 1, child.output);
         add(launch.error, 2, child.error);
@@ -33,7 +34,6 @@ public:
             if (static_cast<rlim_t>(passed.worker) >= most_files())
                 throw Error{EBADF, "pass a descriptor as " + std::to_string(passed.worker) +
                                        ": that is beyond the limit on open files (RLIMIT_NOFILE)"};
-            check_open(passed.host);
             if (is_target(passed.worker)) throw Error{EINVAL, "pass a descriptor: two get the same number"};
             move(passed.host, passed.worker);
         }
@@ -71,15 +71,19 @@ private:
         if (::fcntl(fd, F_GETFD) < 0) throw Error{errno, "pass descriptor " + std::to_string(fd)};
     }
 
+    static void check_all_open(const Launch& launch) {
+        for (const Stdio* const stream : {&launch.input, &launch.output, &launch.error})
+            if (stream->kind() == Stdio::Kind::descriptor) check_open(stream->fd());
+        for (const PassedDescriptor& passed : launch.descriptors) check_open(passed.host);
+    }
+
     void add(const Stdio& stream, int to, Descriptor& host_end) {
         switch (stream.kind()) {
             case Stdio::Kind::closed: move(-1, to); return;
-            case Stdio::Kind::descriptor:
-                check_open(stream.fd());
-                move(stream.fd(), to);
-                return;
+            case Stdio::Kind::descriptor: move(stream.fd(), to); return;
             case Stdio::Kind::inherited:
-                if (::fcntl(to, F_GETFD) < 0) break;
+                // Where the host has none, its number can be that of something which another thread has just opened.
+                if (const int flags = ::fcntl(to, F_GETFD); flags < 0 || (flags & FD_CLOEXEC) != 0) break;
                 move(to, to);
                 return;
             case Stdio::Kind::captured:
@@ -89,7 +93,7 @@ private:
             case Stdio::Kind::piped: add_pipe(to, host_end, 0); return;
             case Stdio::Kind::null: break;
         }
-        Descriptor null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+        Descriptor null{above_streams(::open("/dev/null", O_RDWR | O_CLOEXEC))};
         if (!null) throw Error{errno, "open /dev/null"};
         keep(std::move(null), to);
     }
@@ -97,8 +101,9 @@ private:
     void add_pipe(int to, Descriptor& host_end, int flags) {
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC) != 0) throw Error{errno, "make a pipe"};
-        Descriptor reading{ends[0]};
-        Descriptor writing{ends[1]};
+        Descriptor reading{above_streams(ends[0])};
+        Descriptor writing{above_streams(ends[1])};
+        if (!reading || !writing) throw Error{errno, "make a pipe"};
         Descriptor& hosts = to == 0 ? writing : reading;
         if (flags != 0 && ::fcntl(hosts.get(), F_SETFL, flags) != 0) throw Error{errno, "make a pipe non-blocking"};
         host_end = std::move(hosts);
@@ -128,8 +133,9 @@ private:
         int ends[2];
         if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
             throw Error{errno, "make a socket pair"};
-        child.channel.reset(ends[0]);
-        channel_.reset(ends[1]);
+        child.channel.reset(above_streams(ends[0]));
+        channel_.reset(above_streams(ends[1]));
+        if (!child.channel || !channel_) throw Error{errno, "make a socket pair"};
         while (is_target(channel_.get())) {
             channel_.reset(::fcntl(channel_.get(), F_DUPFD_CLOEXEC, channel_.get() + 1));
             if (!channel_) throw Error{errno, "make a socket pair"};
