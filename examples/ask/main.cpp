@@ -68,6 +68,8 @@ public:
         return answer == "allow" ? sg::Answer::allow : sg::Answer::refuse;
     }
 
+    void missed(const sg::Question& question) { write_down(question, question.program(), "deny", "time"); }
+
 private:
     void write_down(const sg::Question& question, const std::string& program, const std::string& answer,
                     const char* by) {
@@ -86,6 +88,14 @@ private:
     std::string otherwise_;
     sg::TerminalAsker terminal_{STDIN_FILENO, STDERR_FILENO};
     std::FILE* log_ = nullptr;
+};
+
+/// Stands for the secretary in a rule.
+struct Clerk {
+    sg::Answer operator()(const sg::Question& question) const { return secretary(question); }
+    void missed(const sg::Question& question) const { secretary.missed(question); }
+
+    Secretary& secretary;
 };
 
 /// The calls that one may be asked about.
@@ -108,13 +118,12 @@ private:
     template <int number>
     static void add(auto& rules, const Settings& settings, Secretary& secretary) {
         if (settings.calls.count(std::string{sg::abi::find(number)->name}) == 0) return;
-        rules.append(Rule<number>{}.ask([&secretary](const sg::Question& question) { return secretary(question); },
-                                        {.time = settings.time}));
+        rules.append(Rule<number>{}.ask(Clerk{secretary}, {.time = settings.time}));
     }
 };
 
 using Calls =
-    Askable<SYS_socket, SYS_connect, SYS_bind, SYS_listen, SYS_sendto, SYS_sendmsg, SYS_openat, SYS_openat2,
+    Askable<SYS_socket, SYS_connect, SYS_bind, SYS_listen, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_openat, SYS_openat2,
             SYS_unlinkat, SYS_renameat2, SYS_mkdirat, SYS_fchmodat, SYS_fchownat, SYS_truncate, SYS_symlinkat,
             SYS_linkat, SYS_setuid, SYS_setgid, SYS_kill
 #if defined(__x86_64__)

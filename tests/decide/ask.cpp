@@ -6,9 +6,11 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -168,19 +170,55 @@ TEST_CASE("a worker that dies while it is asked about leaves nothing behind") {
     const Server server;
     {
         const sg::Policy policy{Rule<SYS_connect>{}.ask([&](const Question& question) {
-                                    asked = true;
-                                    CHECK(support::eventually([&] { return question.time_left() == 0ms; }));
-                                    released = true;
+                                    ::kill(question.call().worker(), SIGKILL);
+                                    released = support::eventually([&] { return question.time_left() == 0ms; });
                                     return Answer::allow;
                                 }),
                                 sg::otherwise.allow()};
-        const sg::Sandbox box{policy, {.limits = {.wall = 200ms}}};
-        const auto result = box.call([&] { return connect_to(server.address()); });
-        CHECK(result.outcome().kind() == sg::Outcome::Kind::timed_out);
+        const auto result = sg::Sandbox{policy}.call([&] { return connect_to(server.address()); });
+        CHECK(result.outcome().signal() == SIGKILL);
     }
-    CHECK(released == asked);
+    CHECK(released);
     CHECK(server.accepted() == 0);
     CHECK(tasks_of_host() == 0);
+}
+
+TEST_CASE("an asker that wants to know is told of those that it was not asked about, as their time was over") {
+    struct Slow {
+        Answer operator()(const Question& question) const {
+            CHECK(support::eventually([&] { return *missed_time || question.time_left() == 0ms; }));
+            std::this_thread::sleep_for(150ms);  // by now the time of the others is over too
+            return Answer::refuse;
+        }
+        void missed(const Question& question) const {
+            *missed_time += question.time_left() == 0ms && question.call().name() == "connect";
+        }
+        std::atomic<int>* missed_time;
+    };
+    const Server server;
+    std::atomic<int> missed{0};
+    const sg::Policy policy{Rule<SYS_connect>{}.ask(Slow{&missed}, {.time = 100ms}), sg::otherwise.allow()};
+    {
+        const auto result = sg::Sandbox{policy}.call([&] {
+            std::vector<std::thread> threads;
+            std::atomic<int> refused{0};
+            for (int i = 0; i < 3; ++i)
+                threads.emplace_back([&] { refused += connect_to(server.address()) == EPERM; });
+            for (std::thread& thread : threads) thread.join();
+            return refused.load();
+        });
+        CHECK(*result == 3);
+        CHECK(support::eventually([&] { return missed == 2; }));
+    }
+    CHECK(server.accepted() == 0);
+}
+
+TEST_CASE("time without end") {
+    const Server server;
+    const sg::Policy policy{Rule<SYS_connect>{}.ask([](const Question&) { return Answer::allow; },
+                                                    {.time = std::chrono::milliseconds::max()}),
+                            sg::otherwise.allow()};
+    CHECK(*sg::Sandbox{policy}.call([&] { return connect_to(server.address()); }) == 0);
 }
 
 TEST_CASE("children and threads of a worker are asked about") {

@@ -14,11 +14,14 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/forked.hpp"
 #include "support/skip.hpp"
 #include "support/supervised.hpp"
 
@@ -67,30 +70,6 @@ private:
     bool is_held_ = false;
 };
 
-/// Runs a test in a process of its own, as what it makes of itself. Returns what it says.
-template <class Test>
-std::string in_fork(Test&& test) {
-    struct Text {
-        char text[4096];
-    };
-    const support::Shared<Text> said;
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-        std::string text;
-        try {
-            text = test();
-        } catch (const std::exception& exception) {
-            text = exception.what();
-        }
-        text.copy(said->text, sizeof said->text - 1);
-        ::_exit(0);
-    }
-    int status = -1;
-    ::waitpid(pid, &status, 0);
-    CHECK(status == 0);
-    return said->text;
-}
-
 }  // namespace
 
 TEST_CASE("a program that cannot be opened: the time limit holds while the worker starts") {
@@ -121,10 +100,48 @@ TEST_CASE("the timer of a start ends with it") {
     }
 }
 
+TEST_CASE("a listener that cannot be handed over: the worker is ended at once, whatever it does") {
+    SYSGUARD_SKIP_UNSAFE_FORK();
+    if (::getuid() != 0) SYSGUARD_SKIP("only root can be a user who has nothing else in flight");
+    const std::string said = support::in_fork([] {
+        const rlimit few{64, 64};
+        if (::setresuid(54321, 54321, 54321) != 0 || ::setrlimit(RLIMIT_NOFILE, &few) != 0)
+            return std::string{"cannot become another user"};
+        int ends[2];
+        ::socketpair(AF_UNIX, SOCK_DGRAM, 0, ends);
+        alignas(cmsghdr) char control[CMSG_SPACE(100 * sizeof(int))] = {};
+        char byte = 0;
+        iovec piece{&byte, 1};
+        msghdr message{nullptr, 0, &piece, 1, control, sizeof control, 0};
+        CMSG_FIRSTHDR(&message)->cmsg_level = SOL_SOCKET;
+        CMSG_FIRSTHDR(&message)->cmsg_type = SCM_RIGHTS;
+        CMSG_FIRSTHDR(&message)->cmsg_len = CMSG_LEN(100 * sizeof(int));
+        if (::sendmsg(ends[0], &message, 0) != 1) return std::string{"nothing in flight"};  // 100 times descriptor 0
+        const Outcome outcome = sg::Sandbox{asking}.run({support::helper("behave"), "sleep"});
+        return outcome.explain();
+    });
+    CHECK(support::has(said, "hand the listener over to the host failed with ETOOMANYREFS"));
+}
+
+TEST_CASE("a host that gives up its ids can still end its workers that may start others") {
+    SYSGUARD_SKIP_UNSAFE_FORK();
+    if (::getuid() != 0) SYSGUARD_SKIP("only root can become somebody else");
+    const std::string said = support::in_fork([] {
+        const sg::Sandbox box{asking};
+        const sg::Launch quiet{.output = sg::Stdio::null()};
+        sg::Worker stopped = box.spawn({support::helper("behave"), "gather", "3"}, quiet);
+        sg::Worker ended = box.spawn({support::helper("behave"), "exit", "3"}, quiet);
+        if (::setresuid(54321, 54321, 54321) != 0) return std::string{"cannot become another user"};  // in all threads
+        return stopped.stop().explain() + ended.wait().explain();
+    });
+    CHECK(support::has(said, "was stopped by the host"));
+    CHECK(support::has(said, "exited with code 3"));
+}
+
 TEST_CASE("a function starts under any limit on processes, and is held to it") {
     SYSGUARD_SKIP_UNSAFE_FORK();
     if (::getuid() != 0) SYSGUARD_SKIP("only root can be a user who runs nothing else");
-    const std::string said = in_fork([] {
+    const std::string said = support::in_fork([] {
         constexpr uid_t nobody_else = 54321;
         if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody_else, nobody_else, nobody_else) != 0 ||
             ::setresuid(nobody_else, nobody_else, nobody_else) != 0)
@@ -148,7 +165,7 @@ TEST_CASE("a function starts under any limit on processes, and is held to it") {
 TEST_CASE("a limit on processes that the kernel would not hold a worker to is refused") {
     if (::getuid() != 0) SYSGUARD_SKIP("only root can be somebody with such capabilities");
     const auto refused = [](int capability) {
-        return in_fork([capability] {
+        return support::in_fork([capability] {
             ::prctl(PR_SET_KEEPCAPS, 1);
             if (::setresuid(54321, 54321, 54321) != 0) return std::string{"cannot become another user"};
             __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -167,7 +184,7 @@ TEST_CASE("a limit on processes that the kernel would not hold a worker to is re
 }
 
 TEST_CASE("where a worker's processes cannot be found, none that may start some runs") {
-    const std::string said = in_fork([] {
+    const std::string said = support::in_fork([] {
         if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
             ::mount("nothing", "/proc", "tmpfs", 0, nullptr) != 0)
             return std::string{"no mounts"};

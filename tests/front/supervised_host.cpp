@@ -259,3 +259,23 @@ TEST_CASE("processes that are killed at any moment of a call that gives them a d
     CAPTURE(called.explain());
     CHECK(*called == 100);
 }
+
+TEST_CASE("a handler that stops the last worker, in the thread that serves it") {
+    const support::Leftovers leftovers;
+    std::atomic<sg::Worker*> own{nullptr};
+    std::atomic<bool> stopped{false};
+    const sg::Policy policy{Rule<SYS_getpriority>{}.handle([&](const Call<SYS_getpriority>& call) {
+                                CHECK(support::eventually([&] { return own != nullptr; }));
+                                stopped = own.load()->stop().kind() == Kind::stopped;
+                                return call.deny(EACCES);
+                            }),
+                            sg::otherwise.allow()};
+    const sg::Sandbox box{policy};
+    for (int i = 0; i < 3; ++i) {
+        stopped = false;
+        sg::Worker worker = box.spawn({support::helper("behave"), "asking", "1"});
+        own = &worker;
+        CHECK(support::eventually([&] { return stopped.load(); }));
+        own = nullptr;
+    }
+}

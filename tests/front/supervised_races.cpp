@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "support/supervised.hpp"
@@ -156,6 +157,45 @@ TEST_CASE("were the call let through instead of performed, the forbidden server 
     REQUIRE(tally);
     CHECK(tally->leaked == 1);
     CHECK(support::accepted(forbidden.fd.get()) == 1);
+}
+
+TEST_CASE("a message whose address flips: it goes where the handler has seen that it goes") {
+    SYSGUARD_SKIP_UNSAFE_FORK();
+    constexpr int times = 5000;
+    const auto attack_send = [](const sockaddr_in& allowed, const sockaddr_in& forbidden, int most) {
+        sockaddr_in one = allowed;
+        sockaddr_in other = forbidden;
+        char byte = 'x';
+        iovec piece{&byte, 1};
+        msghdr message{&one, sizeof one, &piece, 1, nullptr, 0, 0};
+        const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        return attack(reinterpret_cast<std::uint64_t*>(&message.msg_name), reinterpret_cast<std::uintptr_t>(&one),
+                      reinterpret_cast<std::uintptr_t>(&other), most, [&](Tally& tally) {
+                          if (::sendmsg(fd, &message, MSG_DONTWAIT) == 1)
+                              ++tally.allowed;
+                          else
+                              ++(errno == EACCES ? tally.denied : tally.other);
+                      });
+    };
+    for (const bool performs : {true, false}) {
+        CAPTURE(performs);
+        const support::Receiver allowed{SOCK_DGRAM};
+        const support::Receiver forbidden{SOCK_DGRAM};
+        const unsigned port = ntohs(allowed.address.sin_port);
+        const sg::Policy policy{Rule<SYS_sendmsg>{}.handle([port, performs](const Call<SYS_sendmsg>& call) {
+                                    const auto& messages = call.messages();
+                                    const bool good = messages.count() == 1 && messages.address(0).port() == port;
+                                    if (!good) return call.deny(EACCES);
+                                    return performs ? call.perform() : call.proceed_unchecked();
+                                }),
+                                sg::otherwise.allow()};
+        const sg::Sandbox box{policy};
+        const auto tally =
+            box.call([&] { return attack_send(allowed.address, forbidden.address, performs ? times : 10 * many); });
+        const bool leaked = support::received_at_once(forbidden.fd.get());
+        if (performs) check_held(tally, times);
+        CHECK(leaked != performs);
+    }
 }
 
 TEST_CASE("a path that flips between an allowed and a forbidden one: the forbidden file is never opened") {

@@ -41,6 +41,22 @@ TEST_CASE("a signal waits while signals are blocked, and comes afterwards") {
     ::sigaction(SIGUSR1, &before, nullptr);
 }
 
+TEST_CASE("threads keep what libc needs: setuid of a threaded host waits for all of them") {
+    const unsigned long long before = mask();
+    constexpr unsigned long long of_libc = 3ULL << 31;  // 32 and 33
+    constexpr unsigned long long unblockable = 1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1);
+    {
+        const process::HandlersBlocked blocked;
+        CHECK(mask() == ~(of_libc | unblockable));
+    }
+    CHECK(mask() == before);
+    {
+        const process::SignalsBlocked blocked;
+        CHECK(mask() == ~unblockable);
+    }
+    CHECK(mask() == before);
+}
+
 TEST_CASE("writing where nobody reads raises nothing, and what was pending before stays") {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);

@@ -111,6 +111,14 @@ TEST_CASE("a message is copied with all that it points to") {
     const perform::Message& copy = outgoing->messages[0];
     CHECK(std::string(outgoing->bytes + copy.data, copy.data_size) == "hello, world");
     CHECK(copy.control_size == 0);
+    CHECK(moved.payload(0) == "hello, world");
+    CHECK(moved.control(0).empty());
+    CHECK_FALSE(moved.carries_descriptors(0));
+    moved.withdraw(EFAULT);
+    CHECK(moved.count() == 0);
+    CHECK(moved.error() == EFAULT);
+    CHECK(moved.outgoing()->count == 0);
+    CHECK(moved.outgoing()->error == EFAULT);
 }
 
 TEST_CASE("what the kernel refuses before it looks at the socket is refused alike") {

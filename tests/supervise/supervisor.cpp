@@ -1,3 +1,4 @@
+#include <sysguard/filter/install.hpp>
 #include <sysguard/policy.hpp>
 #include <sysguard/process/order.hpp>
 #include <sysguard/process/start_program.hpp>
@@ -13,10 +14,13 @@
 #include <thread>
 #include <utility>
 
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/forked.hpp"
 #include "support/helpers.hpp"
 
 namespace sg = sysguard;
@@ -135,4 +139,49 @@ TEST_CASE("while it waits it does not spin") {
     rusage after{};
     ::getrusage(RUSAGE_SELF, &after);
     CHECK(after.ru_nvcsw - before.ru_nvcsw < 50);
+}
+
+TEST_CASE("a time limit that is over in the last nanosecond of a second") {
+    const Confinement confinement{policy.view(), policy.program(), {}};
+    const Rulebook rules{confinement.policy()};
+    Child child;
+    Order order =
+        Order::program(confinement, {support::helper("behave"), "sleep"}, {.output = sg::Stdio::null()}, child);
+    sg::process::start_program(order.plan(), child);
+    order.finish_start();
+    Watch::Settings settings;
+    settings.rules = &rules;
+    settings.wall = 100ms;
+    const auto second = std::chrono::ceil<std::chrono::seconds>(Watch::Clock::now() + 50ms);
+    Watch watch{std::move(child), second - 1ns - 100ms, settings};
+    Supervisor supervisor;
+    CHECK(supervisor.open() == 0);
+    supervisor.add(watch);
+    supervisor.run(watch);
+    CHECK(watch.take_ending().timed_out);
+}
+
+TEST_CASE("a worker whose end nobody would be told of is ended at once") {
+    const std::string said = support::in_fork([] {
+        constexpr sg::Policy full{sg::Rule<SYS_epoll_ctl>{sysguard::arg::op == EPOLL_CTL_ADD}.deny(ENOSPC),
+                                  sg::otherwise.allow()};
+        const Confinement confinement{policy.view(), policy.program(), {}};
+        const Rulebook rules{confinement.policy()};
+        Child child;
+        Order order =
+            Order::program(confinement, {support::helper("behave"), "sleep"}, {.output = sg::Stdio::null()}, child);
+        sg::process::start_program(order.plan(), child);
+        order.finish_start();
+        Watch::Settings settings;
+        settings.rules = &rules;
+        Watch watch{std::move(child), Watch::Clock::now(), settings};
+        Supervisor supervisor;
+        if (supervisor.open() != 0) return std::string{"not open"};
+        sg::filter::install(full.program());  // as /proc/sys/fs/epoll/max_user_watches would have it
+        supervisor.add(watch);
+        supervisor.run(watch);
+        const Ending ending = watch.take_ending();
+        return "ended by " + std::to_string(ending.status.value) + " for " + std::to_string(ending.supervision_error);
+    });
+    CHECK(said == "ended by " + std::to_string(SIGKILL) + " for " + std::to_string(ENOSPC));
 }

@@ -88,6 +88,12 @@ inline std::string received(int fd) {
     return bytes < 0 ? "error " + std::to_string(errno) : std::string(text, static_cast<std::size_t>(bytes));
 }
 
+/// Whether something has come.
+inline bool received_at_once(int fd) {
+    char byte;
+    return ::recv(fd, &byte, 1, MSG_DONTWAIT) >= 0;
+}
+
 /// What the kernel says when this process makes the call itself.
 template <class... T>
 long natively(int number, T... arguments) {

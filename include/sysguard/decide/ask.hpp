@@ -97,14 +97,14 @@ private:
         State(Asker&& by, Asking in) : asker{std::move(by)}, how{in} {}
 
         void add(Deferred&& call) {
-            auto* const item = new Item{std::move(call), Question::Clock::now() + how.time};
+            auto* const item = new Item{std::move(call), supervise::Desk::after(how.time)};
             {
                 const supervise::Locked locked{mutex};
                 Item** last = &items;
                 while (*last != nullptr) last = &(*last)->next;
                 *last = item;
                 if (!has_thread) {
-                    const process::SignalsBlocked blocked;  // the host's handlers are not for the thread
+                    const process::HandlersBlocked blocked;  // the host's handlers are not for the thread
                     has_thread = ::pthread_create(&thread, nullptr, run, this) == 0;
                 }
                 if (!has_thread) drop();
@@ -136,7 +136,10 @@ private:
         void ask(Item& item) noexcept {
             const AnyCall call = item.call.call();
             const Question question{call, item.end};
-            if (__atomic_load_n(&stopped, __ATOMIC_SEQ_CST) || question.time_left().count() == 0) return;
+            if (__atomic_load_n(&stopped, __ATOMIC_SEQ_CST) || question.time_left().count() == 0) {
+                miss(question);
+                return;
+            }
             Answer answer = Answer::refuse;
             try {
                 answer = asker(question);
@@ -149,6 +152,16 @@ private:
                     break;
                 case Answer::kill: item.call.answer(call.kill()); break;
                 default: item.call.answer(Verdict{call.deny(how.error)}); break;
+            }
+        }
+
+        /// Nobody was asked: an asker that wants to know has `missed(const Question&)`.
+        void miss(const Question& question) noexcept {
+            if constexpr (requires { asker.missed(question); }) {
+                try {
+                    asker.missed(question);
+                } catch (...) {  // it was refused anyway
+                }
             }
         }
 

@@ -69,14 +69,24 @@ public:
         return *supervisor_;
     }
 
-    /// One worker less. With the last one a thread ends; this waits for it.
+    /// One worker less. With the last one a thread ends; this waits for it, unless a handler in that thread calls this.
     void leave() noexcept {
         Supervisor* unused = nullptr;
         {
             const supervise::Locked locked{mutex_};
             if (--workers_ == 0 && !is_embedded_) unused = std::exchange(supervisor_, nullptr);
         }
-        delete unused;
+        if (unused == nullptr || !unused->runs_here()) {
+            delete unused;
+            return;
+        }
+        const process::HandlersBlocked blocked;
+        const auto end = [](void* supervisor) -> void* {
+            delete static_cast<Supervisor*>(supervisor);
+            return nullptr;
+        };
+        pthread_t thread{};
+        if (::pthread_create(&thread, nullptr, end, unused) == 0) ::pthread_detach(thread);
     }
 
     /// From now on the host's event loop serves. Throws `Error`: EBUSY where a thread does already.

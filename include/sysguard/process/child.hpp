@@ -79,8 +79,12 @@ struct Child {
 
     bool started() const noexcept { return failure.step == Step::none; }
 
-    /// Kills the first process, by pidfd: never somebody else who got its number.
-    void kill() const noexcept { ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0); }
+    /// Kills the first process, by pidfd: never somebody else who got its number. A host that has taken other ids since
+    /// may not do that; where there is a guard, that does.
+    void kill() noexcept {
+        if (::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0 && errno == EPERM)
+            guard.kill_and_stop();
+    }
 
     /// Waits for the first process to end, and reaps it. Until then its ids stay taken.
     ExitStatus wait() noexcept {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "descriptor.hpp"
 #include "detail/clone.hpp"
 #include "detail/raw_call.hpp"
 #include "detail/reap.hpp"
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -36,22 +38,21 @@ public:
     ~Guard() { stop(); }
 
     /// Ends it. To be called before the session's leader is reaped: from then on its id may be somebody else's.
-    void stop() noexcept {
-        if (state_ == nullptr) return;
-        if (state_->pid > 0) {
-            detail::raw_call(SYS_kill, state_->pid, SIGKILL);
-            detail::reap_quietly(state_->pid);
-        }
-        delete std::exchange(state_, nullptr);
-    }
+    void stop() noexcept { stop(false); }
+
+    /// Ends it, when it has killed the session: a host that has given up its ids may not. Returns whether there was one.
+    bool kill_and_stop() noexcept { return stop(true); }
 
     /// To be called before there is a session. `in_groups`: see `kill_session`. Returns 0 or an errno.
     int start(bool in_groups) noexcept {
         state_ = new (std::nothrow) State;
         if (state_ == nullptr) return ENOMEM;
         state_->in_groups = in_groups;
-        state_->host = static_cast<int>(detail::raw_call(SYS_pidfd_open, ::getpid(), 0));
-        if (state_->host < 0) return -state_->host;
+        state_->bell.reset(above_streams(::eventfd(0, EFD_CLOEXEC)));
+        if (!state_->bell) return errno;
+        const Descriptor host{above_streams(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)))};
+        if (!host) return errno;
+        state_->host = host.get();
         detail::CloneArguments arguments;
         arguments.flags = CLONE_VM;
         arguments.stack = reinterpret_cast<std::uint64_t>(state_->stack);
@@ -60,7 +61,6 @@ public:
             const SignalsBlocked blocked;  // for good, in the guard
             state_->pid = detail::start_task(arguments, wait_and_kill, state_);
         }
-        detail::raw_call(SYS_close, state_->host);
         return state_->pid < 0 ? static_cast<int>(-state_->pid) : 0;
     }
 
@@ -69,23 +69,38 @@ public:
     pid_t* session() noexcept { return state_ != nullptr ? &state_->session : nullptr; }
 
 private:
+    bool stop(bool kills) noexcept {
+        if (state_ == nullptr) return false;
+        if (state_->pid > 0) {
+            state_->must_kill = kills;
+            const std::uint64_t one = 1;
+            detail::raw_call(SYS_write, state_->bell.get(), &one, sizeof one);
+            detail::reap_quietly(state_->pid);
+        }
+        delete std::exchange(state_, nullptr);
+        return true;
+    }
+
     struct State {
         pid_t session = 0;
         bool in_groups = false;
+        bool must_kill = false;
         int host = -1;
+        Descriptor bell{};  ///< rung, it ends
         long pid = -1;
         alignas(64) char stack[16384];
     };
 
     SYSGUARD_BARE static void wait_and_kill(void* argument) noexcept {
         auto& state = *static_cast<State*>(argument);
-        constexpr int place = 0;
         detail::raw_call(SYS_setsid);
-        detail::raw_call(SYS_dup3, state.host, place, O_CLOEXEC);
-        detail::close_gap(place + 1, ~0U);
-        pollfd host{place, POLLIN, 0};
-        while (detail::raw_call(SYS_ppoll, &host, 1, nullptr, nullptr, 0) <= 0) {
+        detail::raw_call(SYS_dup3, state.host, 0, O_CLOEXEC);
+        detail::raw_call(SYS_dup3, state.bell.get(), 1, O_CLOEXEC);
+        detail::close_gap(2, ~0U);
+        pollfd news[] = {{0, POLLIN, 0}, {1, POLLIN, 0}};
+        while (detail::raw_call(SYS_ppoll, news, 2, nullptr, nullptr, 0) <= 0) {
         }
+        if (news[0].revents == 0 && !state.must_kill) return;
         const pid_t session = __atomic_load_n(&state.session, __ATOMIC_ACQUIRE);
         if (session > 0) kill_session(session, state.in_groups);
     }

@@ -13,16 +13,25 @@ namespace sysguard::process {
 /// runs in a task that starts meanwhile: one about to become a worker, or one of the host's helpers.
 class SignalsBlocked {
 public:
-    SignalsBlocked() noexcept {
-        const std::uint64_t all = ~0ULL;
-        detail::raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, 8);
-    }
+    SignalsBlocked() noexcept : SignalsBlocked{~0ULL} {}
     SignalsBlocked(const SignalsBlocked&) = delete;
     SignalsBlocked& operator=(const SignalsBlocked&) = delete;
     ~SignalsBlocked() { detail::raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr, 8); }
 
+protected:
+    explicit SignalsBlocked(std::uint64_t which) noexcept {
+        detail::raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &which, &before_, 8);
+    }
+
 private:
     std::uint64_t before_ = 0;
+};
+
+/// The same, but for libc's own signals: for a thread that starts meanwhile. With 33, setuid(2) and its like make every
+/// thread of a process take the new ids, and wait until it has (nptl(7)).
+class HandlersBlocked : public SignalsBlocked {
+public:
+    HandlersBlocked() noexcept : SignalsBlocked{~(3ULL << 31)} {}
 };
 
 /// While it lives, writing to a pipe that nobody reads fails on the calling thread with EPIPE and nothing else: SIGPIPE

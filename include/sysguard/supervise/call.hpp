@@ -7,6 +7,7 @@
 #include "../policy/matchers.hpp"
 #include "../policy/performable.hpp"
 #include "decode.hpp"
+#include "detail/worker_messages.hpp"
 #include "path.hpp"
 #include "pending.hpp"
 #include "remote_descriptor.hpp"
@@ -124,6 +125,12 @@ constexpr bool all_performable(const int* numbers, std::size_t count) noexcept {
     return true;
 }
 
+constexpr bool all_send_messages(const int* numbers, std::size_t count) noexcept {
+    for (std::size_t i = 0; i < count; ++i)
+        if (!sends_messages(numbers[i])) return false;
+    return true;
+}
+
 /// An argument that all calls of a rule have: its type, where that is one for all.
 struct Common {
     bool present = true;
@@ -185,12 +192,24 @@ public:
     template <class T, abi::ArgName name, abi::ArgName lead>
     std::optional<T> read(const policy::Argument<name, lead>&) const {
         static_assert(std::is_trivially_copyable_v<T>, "read<T>(arg::x) copies plain structs");
-        check<name>();
+        constexpr auto argument = check<name>();
+        static_assert(argument.type != abi::Type::msghdr && argument.type != abi::Type::mmsghdr,
+                      "what this structure leads to would be read again, by then perhaps something else: messages() "
+                      "has to whom and what is sent, as perform() sends it");
         const supervise::Copied& copied = pending().copy(position(name), sizeof(T));
         if (copied.bytes.size() < sizeof(T)) return std::nullopt;
         T value;
         __builtin_memcpy(&value, copied.bytes.data(), sizeof value);
         return value;
+    }
+
+    /// What sendmsg and sendmmsg send: to whom, what, and with which control messages. Copied once: `perform` sends
+    /// these copies. No messages where they cannot be read, or are none: then `error()` says why.
+    const supervise::Messages& messages() const {
+        static_assert(supervise::detail::all_send_messages(policy::Calls<target>::numbers.list,
+                                                           policy::Calls<target>::count()),
+                      "messages() is for sendmsg and sendmmsg");
+        return supervise::detail::messages_of(pending());
     }
 
     /// Writes to the buffer that an argument leads to, no more than the worker says that it has room for. Returns

@@ -70,8 +70,12 @@ inline void Supervisor::take_from_close(const Turn::Taken& taken) noexcept {
 }
 
 inline void Supervisor::listen_again(Line& line) noexcept {
-    const Locked locked{line.mutex};
-    if (line.desk != nullptr) listen_to(line.listener.fd(), line.watch->sources_[Source::calls]);
+    const Locked of_line{line.mutex};
+    if (line.desk == nullptr) return;
+    const int error = listen_to(line.listener.fd(), line.watch->sources_[Source::calls]);
+    if (error == 0 || error == EEXIST) return;
+    const Locked locked{mutex_};
+    line.watch->give_up(error);  // its calls would wait for ever
 }
 
 }  // namespace sysguard::supervise

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../abi/table.hpp"
+#include "detail/worker_messages.hpp"
 #include "pending.hpp"
 #include "violation.hpp"
 
@@ -31,6 +32,24 @@ inline std::string quoted(std::string_view text, std::size_t most) {
     return shown;
 }
 
+/// What sendmsg and sendmmsg send, the first messages of it.
+inline std::string text_of_messages(Pending& call) {
+    constexpr unsigned most_messages = 4;
+    constexpr std::size_t most_shown = 64;
+    const Messages& messages = detail::messages_of(call);
+    std::string text;
+    for (unsigned i = 0; i < messages.count() && i < most_messages; ++i) {
+        if (i > 0) text += ", ";
+        const SocketAddress to = messages.address(i);
+        text += '{';
+        if (to.size() != 0) text += "to " + to.text() + ", ";
+        text += quoted(messages.payload(i), most_shown);
+        if (messages.carries_descriptors(i)) text += ", with descriptors";
+        text += '}';
+    }
+    return messages.count() > most_messages ? text + ", ..." : text;
+}
+
 /// What an argument leads to, for people, or an empty text where it leads to nothing that is shown.
 inline std::string decode_pointer(Pending& call, int position) {
     constexpr std::size_t most_shown = 64;
@@ -42,6 +61,7 @@ inline std::string decode_pointer(Pending& call, int position) {
         const Copied& copied = call.copy(position);
         return copied.error == 0 ? quoted(copied.bytes, PATH_MAX) : std::string{};
     }
+    if (detail::sends_messages(call.number) && position == 1) return text_of_messages(call);
     if (argument.type == abi::Type::socket_address) {
         const SocketAddress& address = call.socket_address(position);
         return address.size() != 0 ? address.text() : std::string{};

@@ -48,7 +48,7 @@ public:
         const supervise::Locked locked{call_->line->mutex};
         supervise::Desk* const desk = call_->line->desk;
         if (desk == nullptr) return;
-        expires_ = desk->expire(*call_->line->watch, call_->id, supervise::Desk::Clock::now() + time, error);
+        expires_ = desk->expire(*call_->line->watch, call_->id, supervise::Desk::after(time), error);
         if (!expires_) call_->line->listener.answer(call_->id, 0, error);
     }
 

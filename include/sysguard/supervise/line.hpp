@@ -33,6 +33,13 @@ class Desk {
 public:
     using Clock = std::chrono::steady_clock;
 
+    /// So long from now, or as long as the clock goes.
+    static Clock::time_point after(std::chrono::milliseconds time) noexcept {
+        const Clock::time_point now = Clock::now();
+        constexpr std::chrono::hours most{24 * 365 * 100};
+        return now + (time < most ? std::chrono::nanoseconds{time} : std::chrono::nanoseconds{most});
+    }
+
     /// Performs a call on its thread's behalf, and answers it. Where that cannot be, refuses it.
     virtual void perform(Watch& worker, Pending&& call) noexcept = 0;
 

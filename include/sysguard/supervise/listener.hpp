@@ -65,22 +65,34 @@ public:
     int answer_with_descriptor(std::uint64_t id, int fd, bool close_on_exec) const noexcept {
         // Interrupted between answer and descriptor (seccomp_notify_addfd), the kernel says 0 without a descriptor.
         const process::SignalsBlocked blocked;
-        const long result = add_descriptor(fd_.get(), id, fd, close_on_exec);
+        const long result = add_descriptor(fd_.get(), id, fd, close_on_exec, true);
         return result == -ENOENT || result >= 0 ? 0 : static_cast<int>(-result);
     }
 
-    /// The same as bare code: returns the descriptor's number in the worker, or a negative errno.
-    SYSGUARD_BARE static long add_descriptor(int listener, std::uint64_t id, int fd, bool close_on_exec) noexcept {
+    /// Gives the worker a descriptor, and where it `answers` the call with it. Bare code. Returns the descriptor's number
+    /// in the worker, or a negative errno.
+    SYSGUARD_BARE static long add_descriptor(int listener, std::uint64_t id, int fd, bool close_on_exec,
+                                             bool answers) noexcept {
         seccomp_notif_addfd request{};
         request.id = id;
         request.srcfd = static_cast<std::uint32_t>(fd);
         request.newfd_flags = close_on_exec ? O_CLOEXEC : 0;
-        request.flags = 2;  // SECCOMP_ADDFD_FLAG_SEND
+        request.flags = answers ? 2 : 0;  // SECCOMP_ADDFD_FLAG_SEND
         long result = 0;
         do {
             result = process::raw_call(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request);
         } while (result == -EINTR);
         return result;
+    }
+
+    /// Whether a thread whose call has been received waits for its answer whatever signal comes, unless it is one that
+    /// ends it (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; Linux 5.19).
+    static bool keeps_threads_waiting() noexcept {
+        static const bool does = [] {
+            constexpr unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | 1U << 5;
+            return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, nullptr) != 0 && errno == EFAULT;
+        }();
+        return does;
     }
 
 private:

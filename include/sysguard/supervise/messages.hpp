@@ -11,6 +11,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <sys/socket.h>
@@ -74,9 +75,29 @@ public:
     /// errno that the message after the last one fails with: of the whole call, where there is no other. 0: none.
     int error() const noexcept { return error_; }
 
+    /// To whom message `i` goes; an empty address where it names nobody: then to whom its socket is connected.
     SocketAddress address(unsigned i) const noexcept {
         const perform::Message& message = messages_[i];
         return {bytes_.data() + message.name, message.name_size, SocketAddress::Use::send};
+    }
+
+    /// What is sent of it: its pieces, one after the other.
+    std::string_view payload(unsigned i) const noexcept {
+        return {bytes_.data() + messages_[i].data, messages_[i].data_size};
+    }
+
+    /// Its control messages (cmsg(3)), changed as said above.
+    std::string_view control(unsigned i) const noexcept {
+        return {bytes_.data() + messages_[i].control, messages_[i].control_size};
+    }
+
+    /// Whether it carries descriptors (SCM_RIGHTS).
+    bool carries_descriptors(unsigned i) const noexcept { return messages_[i].carries_descriptors; }
+
+    /// Nothing is sent: the call fails with `error`.
+    void withdraw(int error) noexcept {
+        count_ = 0;
+        error_ = error;
     }
 
     /// Descriptors of the host's that the messages carry, and empty ones: the performer must have them under the same
@@ -199,6 +220,7 @@ private:
                 const bool is_too_many = descriptors > most_descriptors;  // to the kernel, EINVAL
                 if (!is_too_many && descriptor_count_ + size / sizeof(int) > most_descriptors)
                     return no_room(ETOOMANYREFS);
+                message.carries_descriptors = true;
                 replace_descriptors(source, data, size / sizeof(int), domain_ == AF_UNIX && !is_too_many);
             }
             if (part.cmsg_level == SOL_SOCKET && part.cmsg_type == SCM_CREDENTIALS && size == sizeof(ucred))

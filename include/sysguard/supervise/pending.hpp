@@ -6,10 +6,12 @@
 #include "address.hpp"
 #include "line.hpp"
 #include "memory.hpp"
+#include "messages.hpp"
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,6 +53,7 @@ struct Pending {
     Copied copies[abi::max_arguments]{};
     SocketAddress address{};
     bool has_address = false;
+    std::optional<Messages> taken_messages{};
 
     /// The call whose handler this thread runs.
     static inline thread_local Pending* in_handler = nullptr;
@@ -108,6 +111,18 @@ struct Pending {
             dirty_ = true;
         }
         return address;
+    }
+
+    /// What sendmsg and sendmmsg send, copied once. `take` copies it.
+    template <class F>
+    Messages& messages(const F& take) {
+        require_own_copies();
+        if (!taken_messages) {
+            dirty_ = true;
+            taken_messages.emplace(take());
+            if (!is_pending()) taken_messages->withdraw(EFAULT);  // its memory may have been somebody else's
+        }
+        return *taken_messages;
     }
 
     /// A duplicate of the descriptor at `position`, made once, or none: whoever performs the call acts on what was
@@ -215,6 +230,7 @@ private:
         is_deferred = false;
         is_dropped = false;
         has_address = false;
+        taken_messages.reset();
         dirty_ = false;
     }
 

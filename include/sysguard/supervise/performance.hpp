@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -69,6 +70,7 @@ public:
             return errno;
         }
         host_ = ::getpid();
+        answers_itself_ = !Listener::keeps_threads_waiting();
         listener_ = call_.line->listener.fd();
         int pidfd = -1;
         detail::Dumpable::enter();
@@ -107,9 +109,13 @@ public:
     /// Kills the task, which then ends soon.
     void kill() const noexcept { ::syscall(SYS_pidfd_send_signal, task_.get(), SIGKILL, nullptr, 0); }
 
-    /// Kills the task, if there is one, and waits for its end.
+    /// Kills the task, if there is one, and waits for its end. One that is giving its thread a descriptor is left some
+    /// time to do so: see `is_vain`.
     void abandon() noexcept {
         if (pid_ <= 0) return;
+        pollfd end{task_.get(), POLLIN, 0};
+        constexpr int patience = 1000;  // milliseconds
+        if (__atomic_load_n(&is_delivering_, __ATOMIC_SEQ_CST)) ::poll(&end, 1, patience);
         kill();
         reap();
     }
@@ -191,11 +197,17 @@ private:
         return directory == -ENOTDIR ? -EOPNOTSUPP : directory;
     }
 
+    /// The thread goes on when this task has ended, and with it what it has opened: a file that is open for writing
+    /// here cannot be executed there (ETXTBSY), and a pipe has no end. Where a signal could make the thread go on
+    /// before, it gets descriptor and answer at one stroke.
     SYSGUARD_BARE long deliver(long opened) noexcept {
         const long fd = deliverable(opened);
         if (fd < 0) return fd;
+        if (!answers_itself_)
+            return Listener::add_descriptor(listener_, call_.id, static_cast<int>(fd), closes_on_exec(), false);
         __atomic_store_n(&is_delivering_, true, __ATOMIC_SEQ_CST);
-        const long result = Listener::add_descriptor(listener_, call_.id, static_cast<int>(fd), closes_on_exec());
+        const long result =
+            Listener::add_descriptor(listener_, call_.id, static_cast<int>(fd), closes_on_exec(), true);
         is_delivered_ = result >= 0 || result == -ENOENT;
         return result;
     }
@@ -242,6 +254,7 @@ private:
     process::Descriptor task_{};
     long result_ = -EPERM;
     int signal_ = 0;  ///< comes with the result
+    bool answers_itself_ = false;
     bool is_delivering_ = false;
     bool is_delivered_ = false;
 };

@@ -41,14 +41,16 @@ public:
         for (int i = 0; i < call_.call->argument_count(); ++i) prepare_argument(i);
         for (int i = 0; i < abi::max_arguments; ++i)
             if (call_.copies[i].is_decided) job_.decided[i] = call_.copies[i].place.c_str();
-        const abi::ArgName list = call_.call->arguments[1].name;
-        if (list == abi::ArgName::msg || list == abi::ArgName::msgvec) prepare_messages(list == abi::ArgName::msgvec);
-        if (messages_ || call_.number == sys::sendto)
+        if (detail::sends_messages(call_.number)) {
+            messages_ = &detail::messages_of(call_);
+            job_.extra = messages_->outgoing();
+        }
+        if (messages_ != nullptr || call_.number == sys::sendto)
             wants_sigpipe_ = owes_sigpipe(job_.fds[0], call_.value(abi::ArgName::flags), EPIPE);
     }
 
 protected:
-    ~Preparation() { delete messages_; }
+    ~Preparation() = default;
 
     /// Gives the worker what a call that has succeeded has written. What cannot be written is noted in the call.
     void write_outputs() noexcept {
@@ -61,7 +63,7 @@ protected:
     Pending call_;
     perform::Job job_{};
     perform::Performer performer_ = nullptr;
-    Messages* messages_ = nullptr;  ///< its own
+    Messages* messages_ = nullptr;  ///< the call's
     bool wants_sigpipe_ = false;
 
 private:
@@ -81,13 +83,23 @@ private:
     }
 
     void prepare_input(int i) {
-        if (call_.arguments[i] == 0) return;
+        if (call_.arguments[i] == 0) {
+            if (says_that_there_is_something(i)) job_.in[i].error = EFAULT;
+            return;
+        }
         const Copied& copied = call_.copy(i);
         job_.in[i].error = copied.error;
         job_.in[i].size = copied.bytes.size();
         job_.in[i].data = copied.error == 0 ? copied.bytes.data() : nullptr;
         if (copied.is_cut && copied.error == 0) limit_input(i);
         if (call_.call->arguments[i].type == abi::Type::xattr_args) prepare_value(copied.bytes);
+    }
+
+    /// Of a null pointer.
+    bool says_that_there_is_something(int i) const noexcept {
+        const abi::Argument& argument = call_.call->arguments[i];
+        return argument.type == abi::Type::bytes && argument.length != abi::ArgName::none &&
+               call_.value(argument.length) != 0;
     }
 
     /// A payload of which the host has copied the beginning: streams are told of a short write; all else fails.
@@ -146,16 +158,6 @@ private:
         if (static_cast<int>(call_.arguments[i]) == AT_FDCWD) return AT_FDCWD;
         const process::Descriptor& copy = call_.descriptor(i, duplicate_descriptor);
         return copy ? copy.get() : -EBADF;
-    }
-
-    void prepare_messages(bool several) {
-        detail::CallingThread worker{call_, job_.caller.process};
-        const std::size_t most = call_.line->most_read;
-        const int socket = job_.fds[0];
-        const std::uint64_t list = call_.arguments[1];
-        messages_ = new Messages{several ? Messages::of_sendmmsg(worker, socket, list, call_.arguments[2], most)
-                                         : Messages::of_sendmsg(worker, socket, list, most)};
-        job_.extra = messages_->outgoing();
     }
 
     void write_lengths() noexcept {

@@ -283,10 +283,10 @@ inline void Supervisor::set_timer() noexcept {
     for (const Expiry* expiry = expiries_; expiry != nullptr; expiry = expiry->next)
         if (expiry->when < next) next = expiry->when;
     if (next == Clock::time_point::max()) return;
-    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(next.time_since_epoch()).count();
+    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(next.time_since_epoch()).count() + 1;
     itimerspec setting{};
     setting.it_value.tv_sec = time / 1'000'000'000;
-    setting.it_value.tv_nsec = time % 1'000'000'000 + 1;
+    setting.it_value.tv_nsec = time % 1'000'000'000;
     ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
 }
 

@@ -53,24 +53,8 @@ public:
     /// Takes a worker over that has been started. It is served until it has finished, and must live until then. To be
     /// called by a thread that serves.
     void add(Watch& watch) noexcept {
-        if (watch.is_finished()) return;
-        const Locked locked{mutex_};
-        watch.next_ = watches_;
-        watches_ = &watch;
-        int error = watch.open_line(*this);
-        const process::Child& child = watch.child_;
-        const auto listen = [&](int fd, Source::Kind kind) {
-            if (fd < 0) return;
-            if (const int failed = listen_to(fd, watch.sources_[kind]); failed != 0) error = failed;
-        };
-        listen(child.pidfd.get(), Source::first_process);
-        listen(watch.line_ ? watch.line_->listener.fd() : -1, Source::calls);
-        listen(child.channel.get(), Source::hand_over);
-        if (watch.settings_.most_output) listen(child.output.get(), Source::output);
-        if (watch.settings_.most_error) listen(child.error.get(), Source::error);
-        if (error != 0) watch.give_up(error);
-        if (watch.is_out_of_time(Clock::now())) watch.end(watch.ending_.timed_out);  // its start took that long
-        set_timer();
+        if (watch.is_finished() || take_in(watch)) return;
+        finish(watch, turn_.number());
     }
 
     /// Serves in this thread until a worker has finished, and returns when no other thread serves.
@@ -97,6 +81,14 @@ public:
     int start_thread() noexcept {
         const Locked locked{mutex_};
         return add_thread(lead_in_thread);
+    }
+
+    /// Whether the calling thread is one of its own: a handler's.
+    bool runs_here() noexcept {
+        const Locked locked{mutex_};
+        for (int i = 0; i < thread_count_; ++i)
+            if (::pthread_equal(threads_[i], ::pthread_self()) != 0) return true;
+        return false;
     }
 
     void stop_threads() noexcept {
@@ -174,6 +166,29 @@ private:
         return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
     }
 
+    /// Returns whether its end will be noticed. Where not, it has been killed.
+    bool take_in(Watch& watch) noexcept {
+        const Locked locked{mutex_};
+        watch.next_ = watches_;
+        watches_ = &watch;
+        int error = watch.open_line(*this);
+        const process::Child& child = watch.child_;
+        const auto listen = [&](int fd, Source::Kind kind) {
+            const int failed = fd < 0 ? 0 : listen_to(fd, watch.sources_[kind]);
+            if (failed != 0) error = failed;
+            return failed == 0;
+        };
+        const bool is_noticed = listen(child.pidfd.get(), Source::first_process);
+        listen(watch.line_ ? watch.line_->listener.fd() : -1, Source::calls);
+        listen(child.channel.get(), Source::hand_over);
+        if (watch.settings_.most_output) listen(child.output.get(), Source::output);
+        if (watch.settings_.most_error) listen(child.error.get(), Source::error);
+        if (error != 0) watch.give_up(error);
+        if (watch.is_out_of_time(Clock::now())) watch.end(watch.ending_.timed_out);  // its start took that long
+        set_timer();
+        return is_noticed;
+    }
+
     void ignore(int fd) noexcept {
         if (fd >= 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
     }
@@ -225,7 +240,7 @@ private:
 
     int add_thread(void* (*entry)(void*)) noexcept {
         if (thread_count_ == most_threads) return EAGAIN;
-        const process::SignalsBlocked blocked;  // the host's handlers are not for the thread
+        const process::HandlersBlocked blocked;  // the host's handlers are not for the thread
         const int error = ::pthread_create(&threads_[thread_count_], nullptr, entry, this);
         if (error == 0) ++thread_count_;
         return error;

@@ -155,8 +155,8 @@ private:
 
     /// Kills what is left of the worker and of what is done for it, and reaps it. May take long.
     void clear_away(Performance* performances) noexcept {
-        while (performances != nullptr) delete std::exchange(performances, performances->next);
         if (settings_.tasks.processes) process::kill_session(child_.pid, settings_.tasks.groups);
+        while (performances != nullptr) delete std::exchange(performances, performances->next);
         drain(child_.output, ending_.output, settings_.most_output);
         drain(child_.error, ending_.error, settings_.most_error);
         if (settings_.tasks.processes || process::adopts_orphans()) process::reap_members(child_.pid);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../../abi/numbers.hpp"
 #include "../memory.hpp"
 #include "../messages.hpp"
 #include "../pending.hpp"
@@ -37,5 +38,22 @@ private:
     const Pending& call_;
     pid_t process_;
 };
+
+/// The messages of a pending sendmsg or sendmmsg: whoever decides on them and whoever sends them has the same copy.
+inline Messages& messages_of(Pending& call) {
+    return call.messages([&call] {
+        CallingThread worker{call, process_of(call.thread)};
+        const int socket = call.descriptor(0, duplicate_descriptor).get();
+        const std::uint64_t place = call.arguments[1];
+        const std::size_t most = call.line->most_read;
+        return call.number == sys::sendmmsg
+                   ? Messages::of_sendmmsg(worker, socket, place, call.arguments[2], most)
+                   : Messages::of_sendmsg(worker, socket, place, most);
+    });
+}
+
+constexpr bool sends_messages(int number) noexcept {
+    return number >= 0 && (number == sys::sendmsg || number == sys::sendmmsg);
+}
 
 }  // namespace sysguard::supervise::detail

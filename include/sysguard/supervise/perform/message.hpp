@@ -13,6 +13,7 @@ struct Message {
     std::size_t name_size = 0;  ///< 0: none
     std::size_t data_size = 0;
     std::size_t control_size = 0;
+    bool carries_descriptors = false;
     std::uint32_t sent = 0;  ///< bytes; set by the performer
 };
 
