@@ -11,8 +11,10 @@ endif()
 foreach(expected
         "statistics.so did its job: text, [0-9]+ lines"
         "nosy.so      the function was killed for a system call that its policy forbids: (clone|vfork)"
-        "read /etc/shadow: Permission denied"
-        "open a socket: Permission denied"
+        "refused: open[a-z0-9]*\\([^\n]*path=\"/etc/shadow\""
+        "refused: socket\\(domain=2, type=1, protocol=0\\)"
+        "it says: read /etc/shadow: Permission denied"
+        "it says: open a socket: Permission denied"
         "it says: spawn a shell: *\n"
         "endless.so   the function was ended because its wall-clock time of 1000 ms was over"
         "crashing.so  the function was ended by SIGSEGV"

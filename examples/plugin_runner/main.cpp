@@ -5,23 +5,24 @@
 // A plugin is a shared library with the C interface of plugin.h. It is never loaded into this process.
 #include "plugin.h"
 
-#include <sysguard/filter/install.hpp>
 #include <sysguard/sandbox.hpp>
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 namespace sg = sysguard;
@@ -34,34 +35,59 @@ using sg::Rule;
 
 namespace {
 
-/// While the plugin is loaded, its own initializers run already. Opening a file is never real: whatever is asked for,
-/// the answer is descriptor 0, and that is the plugin's file.
-constexpr sg::Policy loading{
-    preset::compute,
-    preset::stdio,
-    sg::allow<SYS_pread64, SYS_seccomp>,
-    Rule<SYS_prctl>{arg::option == PR_SET_NO_NEW_PRIVS}.allow(),
-    Rule<family::open>{}.fake(0),
-    Rule<SYS_mmap>{(arg::prot & PROT_WRITE) == 0}.allow(),
-    Rule<SYS_socket>{}.deny(EACCES),
-    sg::otherwise.kill(),
+/// The calls that one plugin was refused, as this process saw them: of more than a few, how many there were. Handlers
+/// may run in several threads.
+class Refusals {
+public:
+    void note(std::string call) {
+        const std::lock_guard alone{mutex_};
+        if (first_.size() < 5) first_.push_back(std::move(call));
+        ++count_;
+    }
+
+    void print_and_forget() {
+        const std::lock_guard alone{mutex_};
+        for (const std::string& call : first_) std::printf("             refused: %s\n", call.c_str());
+        if (count_ > first_.size()) std::printf("             refused: %zu calls more\n", count_ - first_.size());
+        first_.clear();
+        count_ = 0;
+    }
+
+private:
+    std::mutex mutex_{};
+    std::vector<std::string> first_{};
+    std::size_t count_ = 0;
 };
 
-/// Comes on top when it is loaded: nothing opens, and no more memory becomes code.
-constexpr sg::Policy running{
-    Rule<family::open>{}.deny(EACCES),
-    Rule<SYS_mmap>{arg::prot & PROT_EXEC}.deny(EACCES),
-    Rule<SYS_seccomp>{}.deny(EACCES),
-    sg::otherwise.allow(),
+Refusals refusals;
+
+constexpr const char* plugin_path = "/plugin";  // where the plugin finds its own file, and nothing else
+
+/// A plugin's initializers run while it is loaded, so one policy serves for all its life. Nothing is opened: who loads
+/// the plugin is told that its file is descriptor 0, which it is already. Nothing but that file becomes code.
+constexpr sg::Policy policy{
+    preset::compute,
+    preset::stdio,
+    sg::allow<SYS_pread64>,
+    Rule<SYS_mmap>{arg::fd == 0 && (arg::flags & MAP_ANONYMOUS) == 0 && (arg::prot & PROT_WRITE) == 0}.allow(),
+    Rule<family::open>{}.handle([](const sg::Call<family::open>& call) -> sg::Verdict {
+        if (call[arg::path].text() == plugin_path) return call.fake(0);
+        refusals.note(call.text());
+        return call.deny(EACCES);
+    }),
+    Rule<SYS_socket>{}.handle([](const sg::Call<SYS_socket>& call) -> sg::Verdict {
+        refusals.note(call.text());
+        return call.deny(EACCES);
+    }),
+    sg::otherwise.kill(),
 };
 
 /// In the worker: loads the plugin that is standard input, and has it do its job.
 std::string run_plugin(const std::vector<unsigned char>& input) {
-    void* const library = ::dlopen("/plugin", RTLD_NOW | RTLD_LOCAL);
+    void* const library = ::dlopen(plugin_path, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw std::runtime_error{::dlerror()};
     const auto run = reinterpret_cast<decltype(&plugin_run)>(::dlsym(library, "plugin_run"));
     if (run == nullptr) throw std::runtime_error{::dlerror()};
-    sg::filter::install(running.program());
 
     std::string result(200, '\0');
     plugin_job job{input.data(), input.size(), result.data(), result.size()};
@@ -70,10 +96,10 @@ std::string run_plugin(const std::vector<unsigned char>& input) {
     return result;
 }
 
-/// What a plugin wrote is not to be trusted with the terminal.
+/// What a plugin wrote is not to be trusted with the terminal: some take bytes above 0x7f for control characters too.
 std::string printable(std::string text) {
     for (char& c : text)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+        if (c < ' ' || c > '~') c = '?';
     return text;
 }
 
@@ -107,6 +133,7 @@ bool run_and_report(const sg::Sandbox& box, const std::string& path, const std::
         std::printf("did its job: %s\n", printable(*result).c_str());
     else
         std::printf("%s\n", result.explain().c_str());
+    refusals.print_and_forget();
     print_lines(result.outcome().output());
     print_lines(result.outcome().error_output());
     std::printf("             used %.0f ms, %llu MiB\n\n",
@@ -129,7 +156,7 @@ int main(int argc, char** argv) {
     }
     const std::vector<unsigned char> input{std::istreambuf_iterator<char>{file}, {}};
 
-    const sg::Sandbox box{loading, {.limits = {.memory = 64_MiB, .cpu = 2s, .wall = 1s}}};
+    const sg::Sandbox box{policy, {.limits = {.memory = 64_MiB, .cpu = 2s, .wall = 1s}}};
     std::printf("%zu bytes of %s for %d plugins\n\n", input.size(), argv[1], argc - 2);
     int good = 0;
     for (int i = 2; i < argc; ++i) good += run_and_report(box, argv[i], input);

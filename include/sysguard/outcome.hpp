@@ -3,6 +3,7 @@
 #include "abi/errno_names.hpp"
 #include "abi/error.hpp"
 #include "abi/signal_names.hpp"
+#include "supervise/decode.hpp"
 #include "supervise/ending.hpp"
 
 #include <cerrno>
@@ -87,7 +88,7 @@ public:
     /// The program or "function", as given.
     const std::string& name() const noexcept { return name_; }
 
-    /// One paragraph for a person. Control characters of the worker's are shown as escapes.
+    /// One paragraph for a person. What a worker says is shown in ASCII: other bytes as escapes, for terminals' sake.
     std::string explain() const { return printable(name_) + " " + reason() + "." + handlers_text(); }
 
 private:
@@ -152,19 +153,10 @@ private:
         return text;
     }
 
+    /// As in the texts of calls, without the quotes around.
     static std::string printable(std::string_view text) {
-        std::string shown;
-        for (const char c : text) {
-            const auto byte = static_cast<unsigned char>(c);
-            if (byte >= 0x20 && byte != 0x7f) {
-                shown += c;
-                continue;
-            }
-            char escape[5];
-            std::snprintf(escape, sizeof escape, "\\x%02x", byte);
-            shown += escape;
-        }
-        return shown;
+        const std::string shown = supervise::quoted(text, text.size());
+        return shown.substr(1, shown.size() - 2);
     }
 
     Kind kind_ = Kind::lost;

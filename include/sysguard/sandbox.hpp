@@ -22,13 +22,20 @@
 #include <utility>
 #include <vector>
 
+#include <cxxabi.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 namespace sysguard {
 
 /// What a sandbox gives its workers besides the policy.
 struct Options {
     Limits limits{};
 
-    /// The most bytes that a function's result may have. Memory is taken only as a worker writes to it.
+    /// The most bytes that a function's result may have, in the worker and in the host's memory: a vector's elements
+    /// with their size there, sizeof(std::string) and the characters of a string. Memory is taken only as a worker
+    /// writes to it.
     std::size_t most_result = 64_MiB;
 
     /// The most bytes that the host copies of one buffer of a pending call.
@@ -98,9 +105,11 @@ public:
         requires std::is_invocable_v<F, Arguments...>
     auto call(const Launch& launch, F&& function, Arguments&&... arguments) const {
         using T = std::remove_cvref_t<std::invoke_result_t<F, Arguments...>>;
-        static_assert(process::Returnable<T>,
-                      "a function in a worker returns void, a trivially copyable type without "
-                      "pointers, a string, or a vector of either");
+        static_assert(
+            process::Returnable<T>,
+            "a function in a worker returns void, a string, numbers, enums, and arrays, optionals, structs and "
+            "the like of these, or a vector; no pointers, and nothing that could hold one: see "
+            "process::Returnable and, for classes of yours, process::holds_no_pointers");
         const auto body = [&](process::ResultArea& area) noexcept {
             using State = process::ResultArea::State;
             area.header().state = guarded(area, [&] {
@@ -157,6 +166,14 @@ private:
             return State::out_of_memory;
         } catch (const std::exception& exception) {
             return tell(area, exception.what());
+#ifdef __GLIBCXX__
+        } catch (const ::abi::__forced_unwind&) {
+            // pthread_exit: further up there is only the host, whose destructors must not run here. Threads that the
+            // function started go on; the last one ends the process.
+            ::fflush(stdout);
+            ::syscall(SYS_exit, 0);
+            __builtin_unreachable();
+#endif
         } catch (...) {
             return tell(area, "something that is no std::exception");
         }

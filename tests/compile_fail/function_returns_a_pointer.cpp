@@ -1,4 +1,4 @@
-// expect: a function in a worker returns void, a trivially copyable type
+// expect: no pointers, and nothing that could hold one
 #include <sysguard/sandbox.hpp>
 
 #include <sys/syscall.h>

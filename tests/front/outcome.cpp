@@ -139,6 +139,20 @@ TEST_CASE("a name with control characters is shown with escapes") {
     CHECK(make(exited(0), {}, "a\x1b[2Jb\x7f").explain() == "a\\x1b[2Jb\\x7f exited.");
 }
 
+TEST_CASE("nothing but ASCII is shown of a worker's texts: C1 controls would act on a terminal too") {
+    CHECK(make(exited(0), {},
+               "\xc2\x9b"
+               "31m \x9d"
+               "0;t\x07 \xc3\xa9")
+              .explain() == "\\xc2\\x9b31m \\x9d0;t\\x07 \\xc3\\xa9 exited.");
+    Ending ending = exited(0);
+    ending.failed_handlers = 1;
+    ending.handler_message =
+        "\x9b"
+        "2J";
+    CHECK(make(std::move(ending)).explain().find("\\x9b2J") != std::string::npos);
+}
+
 TEST_CASE("a result without a value throws the explanation") {
     const sg::Result<int> none{make(exited(3)), std::nullopt};
     CHECK_FALSE(none);

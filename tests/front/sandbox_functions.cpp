@@ -2,18 +2,23 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -106,6 +111,48 @@ TEST_CASE("a function that throws, crashes, loops, exits early: each its own out
     CHECK(*box.call([] { return 1; }) == 1);
 }
 
+TEST_CASE("a function that ends its thread has ended early, when its other threads have") {
+    const sg::Sandbox box{anything, {.limits = {.wall = 20s}}};
+    const auto left = box.call(sg::Launch{.output = sg::Stdio::capture()}, []() -> int {
+        std::printf("good bye");
+        ::pthread_exit(nullptr);
+    });
+    CAPTURE(left.explain());
+    CHECK(left.outcome().kind() == Kind::ended_early);
+    CHECK(left.outcome().exit_code() == 0);
+    CHECK(left.outcome().output() == "good bye");
+
+    SYSGUARD_SKIP_SANITIZED();
+    const auto outlived = box.call(sg::Launch{.output = sg::Stdio::capture()}, [] {
+        std::thread{[] {
+            ::usleep(50000);
+            (void)!::write(1, "last", 4);
+        }}.detach();
+        ::pthread_exit(nullptr);
+    });
+    CAPTURE(outlived.explain());
+    CHECK(outlived.outcome().kind() == Kind::ended_early);
+    CHECK(outlived.outcome().output() == "last");
+}
+
+TEST_CASE("a function returns optionals, variants, tuples and durations, whole or in structs and vectors") {
+    struct Found {
+        std::optional<int> line;
+        bool exact;
+        std::array<std::pair<char, double>, 2> scores;
+        std::chrono::milliseconds took;
+    };
+    const sg::Sandbox box{static_program};
+    const auto found = box.call([] { return Found{7, true, {{{'a', 1.5}, {'b', 2.5}}}, 3ms}; });
+    CHECK(found->line == 7);
+    CHECK(found->exact);
+    CHECK(found->scores[1].second == 2.5);
+    CHECK(found->took == 3ms);
+    CHECK(box.call([] { return std::optional<int>{}; })->has_value() == false);
+    CHECK(std::get<bool>(*box.call([] { return std::variant<int, bool>{true}; })));
+    CHECK(box.call([] { return std::vector<Found>(3); })->size() == 3);
+}
+
 TEST_CASE("a function that eats memory comes to its limit") {
     SYSGUARD_SKIP_SANITIZED();
     const sg::Sandbox box{sg::Policy{sg::preset::static_runtime, sg::otherwise.deny(EPERM)},
@@ -130,6 +177,13 @@ TEST_CASE("a message with control characters is shown with escapes") {
     const auto threw = sg::Sandbox{static_program}.call([] { throw std::runtime_error{"red \x1b[31m\n"}; });
     CHECK(has(threw.explain(), "red \\x1b[31m\\x0a"));
     CHECK(threw.outcome().message() == "red \x1b[31m\n");
+    const auto later = sg::Sandbox{static_program}.call([] {
+        throw std::runtime_error{
+            "\xc2\x9b"
+            "31m \x9d"
+            "0"};
+    });
+    CHECK(has(later.explain(), "\\xc2\\x9b31m \\x9d0"));
 }
 
 TEST_CASE("a result that is larger than the room for it") {

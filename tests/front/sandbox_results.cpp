@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@
 #include "support/workers.hpp"
 
 namespace sg = sysguard;
+using namespace sg::literals;
 using namespace std::chrono_literals;
 using Kind = sg::Outcome::Kind;
 using support::anything;
@@ -30,7 +32,7 @@ using support::has;
 using support::static_program;
 
 TEST_CASE("a worker that writes garbage where its result is expected") {
-    // The area is the shared mapping without a file whose first word says that the function runs.
+    // The area is the shared mapping whose first word says that the function runs.
     const auto scribble = [](std::uint32_t state, std::uint64_t size, int byte) {
         return [state, size, byte]() -> bool {
             std::ifstream maps{"/proc/self/maps"};
@@ -163,4 +165,37 @@ TEST_CASE("a result that changes while the host reads it") {
         const sg::Result<std::string> result = box.call(fickle);
         CHECK((result ? result->size() == 4 : result.outcome().kind() != Kind::returned));
     }
+}
+
+TEST_CASE("a worker cannot take its result's memory away from under the host") {
+    // What a process has mapped, root can open as a file.
+    const auto result = sg::Sandbox{anything}.call([] {
+        int refused = 0;
+        std::ifstream maps{"/proc/self/maps"};
+        for (std::string line; std::getline(maps, line);) {
+            std::uintptr_t begin = 0;
+            std::uintptr_t end = 0;
+            char access[5] = {};
+            if (std::sscanf(line.c_str(), "%zx-%zx %4s", &begin, &end, access) != 3 || std::string{access} != "rw-s")
+                continue;
+            char path[80];
+            std::snprintf(path, sizeof path, "/proc/self/map_files/%zx-%zx", begin, end);
+            const int file = ::open(path, O_RDWR);
+            if (file < 0) return 0;
+            if (::ftruncate(file, 0) == 0) ::_exit(7);
+            ++refused;
+        }
+        return refused;
+    });
+    REQUIRE(result);
+    if (*result == 0) SYSGUARD_SKIP("this user cannot open what processes have mapped");
+}
+
+TEST_CASE("a result that would be larger in the host than its room is none") {
+    SYSGUARD_SKIP_SANITIZED();
+    const sg::Sandbox box{anything, {.most_result = 1_MiB}};
+    CHECK(box.call([] { return std::vector<std::string>(32000); })->size() == 32000);
+    const auto large = box.call([] { return std::vector<std::string>(100000); });
+    CHECK(large.outcome().kind() == Kind::garbled);
+    CHECK(has(large.explain(), "larger than"));
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../abi/error.hpp"
+#include "descriptor.hpp"
 #include "detail/fork_lock.hpp"
 
 #include <cerrno>
@@ -8,7 +9,10 @@
 #include <cstdint>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace sysguard::process {
 
@@ -37,12 +41,14 @@ public:
         std::uint64_t proof;  ///< of a failed start: a secret that is gone before the function runs
     };
 
-    /// Room for `size` bytes of result; memory is taken as it is written to. Throws `Error`.
+    /// Room for `size` bytes of result; memory is taken as it is written to. Nobody can make it smaller, not even who
+    /// opens it through /proc/<pid>/map_files: the host's next look at it would be a SIGBUS. Throws `Error`: EFBIG
+    /// where the host's own RLIMIT_FSIZE is below that size, and what memfd_create(2) fails with where it is filtered.
     explicit ResultArea(std::size_t size) : size_{sizeof(Header) + size} {
         if (size_ < size) throw Error{ENOMEM, "map memory for a worker's result"};
         const detail::ForkLock lock;
-        void* const area =
-            ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        const Descriptor memory = create(size_);
+        void* const area = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory.get(), 0);
         if (area == MAP_FAILED) throw Error{errno, "map memory for a worker's result"};
         area_ = static_cast<unsigned char*>(area);
         if (!share_with_forks(false)) {
@@ -82,6 +88,23 @@ public:
     std::size_t capacity() const noexcept { return size_ - sizeof(Header); }
 
 private:
+    /// Memory of a fixed size. No worker gets the descriptor.
+    static Descriptor create(std::size_t size) {
+        constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+        constexpr unsigned no_exec_seal = 8;  // MFD_NOEXEC_SEAL, Linux 6.3; a host can demand it (vm.memfd_noexec)
+        Descriptor memory{above_streams(::memfd_create("sysguard-result", flags | no_exec_seal))};
+        if (!memory && errno == EINVAL) memory.reset(above_streams(::memfd_create("sysguard-result", flags)));
+        if (!memory) throw Error{errno, "create memory for a worker's result"};
+        rlimit longest{};
+        ::getrlimit(RLIMIT_FSIZE, &longest);  // beyond it there would be a SIGXFSZ
+        if (longest.rlim_cur < size) throw Error{EFBIG, "size memory for a worker's result"};
+        if (::ftruncate(memory.get(), static_cast<off_t>(size)) != 0)
+            throw Error{errno, "size memory for a worker's result"};
+        if (::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+            throw Error{errno, "seal memory for a worker's result"};
+        return memory;
+    }
+
     unsigned char* area_ = nullptr;
     std::size_t size_;
 };
