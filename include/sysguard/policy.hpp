@@ -46,6 +46,9 @@ template <class T>
 inline constexpr bool is_otherwise = std::is_same_v<T, Ending<false>>;
 
 template <class T>
+inline constexpr bool is_foreign = std::is_same_v<T, Ending<true>>;
+
+template <class T>
 inline constexpr std::size_t rules_of = [] {
     if constexpr (requires { T::max_rules; })
         return T::max_rules;
@@ -83,8 +86,8 @@ constexpr std::uint64_t register_value(T value) noexcept {
 /// Rules in their order and what happens otherwise, with the filter that they compile to. The first rule that matches a
 /// call decides. As a `constexpr` variable all of it is made and checked by the compiler, and the filter is a constant;
 /// built at run time, a mistake throws `Error` (EINVAL). A rule that cannot be reached is found by search, and taken
-/// for reachable where the search would be too long; one for a family must be reachable for one of its calls. Immutable
-/// and thread-safe.
+/// for reachable where the search would be too long and no earlier rule is without a condition or has the same; one for
+/// a family must be reachable for one of its calls. Immutable and thread-safe.
 ///
 /// `with_contexts`: some handlers have captured something; the policy is then made at run time and keeps it.
 template <std::size_t rule_capacity, std::size_t node_capacity, bool with_contexts = false>
@@ -134,6 +137,8 @@ private:
         static_assert(ends > 0,
                       "a policy ends with what happens to all other calls: sg::otherwise.kill() or .deny(errno)");
         static_assert(ends < 2, "sg::otherwise is written once");
+        static_assert(policy::detail::sum({policy::detail::is_foreign<Parts>...}) < 2,
+                      "sg::foreign is written once: keep the one that is meant, and remove the others");
         constexpr bool last[] = {policy::detail::is_otherwise<Parts>...};
         static_assert(ends != 1 || last[sizeof...(Parts) - 1],
                       "sg::otherwise comes last: rules behind it are never reached");

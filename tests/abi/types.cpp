@@ -57,10 +57,10 @@ TEST_CASE("every type is some argument's, or of what one leads to, and has a mea
     for (const abi::TypeInfo& info : abi::type_infos) CHECK(std::strlen(info.meaning) > 0);
 }
 
-TEST_CASE("what takes part in a comparison is a run of low bits, and a part of what a mask looks at") {
+TEST_CASE("what takes part in a comparison is a part of what a mask looks at, and of a number a run of low bits") {
     for (const abi::TypeInfo& info : abi::type_infos) {
         CAPTURE(std::string{info.name});
-        CHECK((info.compared & (info.compared + 1)) == 0);
+        if (info.kind == abi::TypeInfo::Kind::number) CHECK((info.compared & (info.compared + 1)) == 0);
         CHECK((info.compared & ~info.tested) == 0);
     }
 }
@@ -220,6 +220,145 @@ TEST_CASE("live: mmap ignores bits of its protection that it does not know") {
     constexpr sg::Policy exact{sg::policy::Rule<SYS_mmap>{sg::arg::prot == (PROT_READ | PROT_WRITE)}.deny(EACCES),
                                sg::otherwise.allow()};
     CHECK(exact.decide<SYS_mmap>(0, 4096, PROT_READ | PROT_WRITE | unknown, 0, -1, 0) == sg::Action::deny);
+}
+
+TEST_CASE("live: open ignores bits of its flags that it does not know, and O_LARGEFILE") {
+    constexpr std::uint64_t known = abi::info(abi::Type::open_flags).compared;
+    CHECK(known == (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC |
+                    O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE));
+    TemporaryFile file;
+    const auto open = [&](long flags) {
+        const long fd = ::syscall(SYS_openat, AT_FDCWD, file.path, flags, 0);
+        const int kept = ::fcntl(static_cast<int>(fd), F_GETFL);
+        ::close(static_cast<int>(fd));
+        return kept;
+    };
+    const int plain = open(O_WRONLY);
+    REQUIRE(plain >= 0);
+    for (int bit = 0; bit < 64; ++bit)
+        if ((known >> bit & 1) == 0) CHECK(open(O_WRONLY | 1L << bit) == plain);
+
+    constexpr sg::Policy exact{sg::Rule<SYS_openat>{sg::arg::flags == O_WRONLY}.deny(EACCES), sg::otherwise.allow()};
+    static_assert(exact.decide<SYS_openat>(0, nullptr, O_WRONLY | 8, 0) == sg::Action::deny);
+    static_assert(exact.decide<SYS_openat>(0, nullptr, O_WRONLY | 0xff800000, 0) == sg::Action::deny);
+    static_assert(exact.decide<SYS_openat>(0, nullptr, O_WRONLY | O_CLOEXEC, 0) == sg::Action::allow);
+    constexpr sg::Policy strict{sg::Rule<SYS_openat>{(sg::arg::flags & ~O_CLOEXEC) == 0}.allow(), sg::otherwise.kill()};
+    CHECK(strict.decide<SYS_openat>(0, nullptr, 8, 0) == sg::Action::kill);
+}
+
+TEST_CASE("live: open_by_handle_at ignores them too") {
+    constexpr std::uint64_t known = abi::info(abi::Type::open_flags).compared;
+    TemporaryFile file;
+    alignas(file_handle) char room[sizeof(file_handle) + 128]{};
+    auto* const handle = reinterpret_cast<file_handle*>(room);
+    handle->handle_bytes = 128;
+    int mount = 0;
+    if (::name_to_handle_at(AT_FDCWD, file.path, handle, &mount, 0) < 0) SYSGUARD_SKIP("no handles of files here");
+    const auto open = [&](long flags) {
+        const long fd = ::syscall(SYS_open_by_handle_at, file.fd, handle, flags);
+        const int kept = fd < 0 ? -errno : ::fcntl(static_cast<int>(fd), F_GETFL);
+        ::close(static_cast<int>(fd));
+        return kept;
+    };
+    const int plain = open(O_WRONLY);
+    if (plain < 0) SYSGUARD_SKIP("open_by_handle_at is not allowed here");
+    for (int bit = 0; bit < 64; ++bit)
+        if ((known >> bit & 1) == 0) CHECK(open(O_WRONLY | 1L << bit) == plain);
+}
+
+TEST_CASE("live: mq_open opens the same, whatever bits that it does not know are set") {
+    constexpr std::uint64_t known = abi::info(abi::Type::open_flags).compared;
+    CHECK(abi::find(SYS_mq_open)->arguments[1].type == abi::Type::open_flags);
+    const std::string name = "sysguard-test-" + std::to_string(::getpid());
+    const auto open = [&](long flags) { return ::syscall(SYS_mq_open, name.c_str(), flags, 0600, nullptr); };
+    const long made = open(O_CREAT | O_EXCL | O_RDWR);
+    if (made < 0) SYSGUARD_SKIP("message queues are not allowed here");
+    ::close(static_cast<int>(made));
+    for (int bit = 0; bit < 64; ++bit) {
+        if ((known >> bit & 1) != 0) continue;
+        const long fd = open(O_WRONLY | 1L << bit);
+        CHECK(fd >= 0);
+        CHECK((::fcntl(static_cast<int>(fd), F_GETFL) & O_ACCMODE) == O_WRONLY);
+        ::close(static_cast<int>(fd));
+    }
+    ::syscall(SYS_mq_unlink, name.c_str());
+}
+
+TEST_CASE("live: dup3 and pipe2 read all 32 bits of their flags") {
+    CHECK(abi::find(SYS_dup3)->arguments[2].type == abi::Type::new_fd_flags);
+    CHECK(abi::find(SYS_pipe2)->arguments[1].type == abi::Type::new_fd_flags);
+    CHECK(abi::info(abi::Type::new_fd_flags).compared == 0xffffffff);
+    TemporaryFile file;
+    int ends[2];
+    CHECK(::syscall(SYS_dup3, file.fd, 200, 8) == -1);
+    CHECK(::syscall(SYS_pipe2, ends, 8) == -1);
+    CHECK(::syscall(SYS_dup3, file.fd, 200, O_CLOEXEC | high_bit) == 200);
+    CHECK(::syscall(SYS_pipe2, ends, O_CLOEXEC | high_bit) == 0);
+    for (const int fd : {200, ends[0], ends[1]}) ::close(fd);
+}
+
+TEST_CASE("live: mmap ignores bits of its flags that it does not know, or refuses them with MAP_SHARED_VALIDATE") {
+    constexpr std::uint64_t known = abi::info(abi::Type::map_flags).compared;
+    TemporaryFile file;
+    REQUIRE(::ftruncate(file.fd, 4096) == 0);
+    const auto maps = [&](long flags) {
+        const int fd = (flags & MAP_ANONYMOUS) != 0 ? -1 : file.fd;
+        const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, flags, fd, 0);
+        if (at != -1) ::munmap(reinterpret_cast<void*>(at), 4096);
+        return at != -1;
+    };
+    CHECK(maps(MAP_SHARED_VALIDATE));
+    for (int bit = 0; bit < 64; ++bit) {
+        const long flag = 1L << bit;
+        if ((known >> bit & 1) != 0) continue;
+        CAPTURE(bit);
+        CHECK(maps(MAP_PRIVATE | MAP_ANONYMOUS | flag));
+        CHECK(maps(MAP_SHARED | MAP_ANONYMOUS | flag));
+        CHECK(maps(MAP_PRIVATE | flag));
+        CHECK(maps(MAP_SHARED | flag));
+        CHECK(maps(MAP_SHARED_VALIDATE | flag) == ((flag & (MAP_DENYWRITE | MAP_EXECUTABLE)) != 0));
+    }
+
+    constexpr sg::Policy exact{sg::Rule<SYS_mmap>{sg::arg::flags == (MAP_SHARED | MAP_ANONYMOUS)}.deny(EPERM),
+                               sg::otherwise.allow()};
+    static_assert(exact.decide<SYS_mmap>(0, 1, 1, MAP_SHARED | MAP_ANONYMOUS | high_bit, -1, 0) == sg::Action::deny);
+    static_assert(exact.decide<SYS_mmap>(0, 1, 1, MAP_SHARED | MAP_ANONYMOUS | 0x200, -1, 0) == sg::Action::deny);
+    CHECK(exact.decide<SYS_mmap>(0, 1, 1, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) == sg::Action::allow);
+}
+
+TEST_CASE("live: mmap reads a size of huge pages beside MAP_HUGETLB only") {
+    constexpr int usual = MAP_PRIVATE | MAP_ANONYMOUS;
+    for (int bit = 26; bit < 32; ++bit) {
+        const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, usual | 1L << bit, -1, 0);
+        CHECK(at != -1);
+        ::munmap(reinterpret_cast<void*>(at), 4096);
+    }
+    constexpr long no_such_size = 1L << 26;
+    CHECK(::syscall(SYS_mmap, 0, 4096, PROT_READ, usual | MAP_HUGETLB | no_such_size, -1, 0) == -1);
+
+    using sg::Rule, sg::Action;
+    constexpr sg::Policy small{Rule<SYS_mmap>{sg::arg::flags == usual}.deny(EPERM), sg::otherwise.allow()};
+    static_assert(small.decide<SYS_mmap>(0, 1, 1, usual | no_such_size, -1, 0) == Action::deny);
+    static_assert(small.decide<SYS_mmap>(0, 1, 1, usual | MAP_HUGETLB, -1, 0) == Action::allow);
+    constexpr sg::Policy huge{Rule<SYS_mmap>{sg::arg::flags.in(usual | MAP_HUGETLB)}.allow(), sg::otherwise.kill()};
+    static_assert(huge.decide<SYS_mmap>(0, 1, 1, usual | MAP_HUGETLB, -1, 0) == Action::allow);
+    static_assert(huge.decide<SYS_mmap>(0, 1, 1, usual | MAP_HUGETLB | 30L << 26, -1, 0) == Action::kill);
+    constexpr sg::Policy size{Rule<SYS_mmap>{sg::arg::flags == (usual | MAP_HUGETLB | 30 << 26)}.allow(),
+                              sg::otherwise.kill()};
+    CHECK(size.decide<SYS_mmap>(0, 1, 1, usual | MAP_HUGETLB | 30L << 26 | high_bit, -1, 0) == Action::allow);
+}
+
+TEST_CASE("live: of its flags, remap_file_pages reads MAP_NONBLOCK") {
+    CHECK(abi::info(abi::Type::remap_flags).compared == MAP_NONBLOCK);
+    TemporaryFile file;
+    REQUIRE(::ftruncate(file.fd, 8192) == 0);
+    void* const pages = ::mmap(nullptr, 8192, PROT_READ, MAP_SHARED, file.fd, 0);
+    REQUIRE(pages != MAP_FAILED);
+    const long remapped = ::syscall(SYS_remap_file_pages, pages, 4096, 0, 1, ~long{MAP_NONBLOCK});
+    const int reason = errno;
+    ::munmap(pages, 8192);
+    if (remapped < 0 && (reason == ENOSYS || reason == EPERM)) SYSGUARD_SKIP("remap_file_pages is not allowed here");
+    CHECK(remapped == 0);
 }
 
 TEST_CASE("live: mprotect reads all 64 bits of its protection") {

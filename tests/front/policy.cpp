@@ -1,4 +1,5 @@
 #include <sysguard/policy.hpp>
+#include <sysguard/process/confinement.hpp>
 
 #include <doctest/doctest.h>
 
@@ -81,6 +82,30 @@ TEST_CASE("otherwise and foreign") {
     static_assert(sg::Policy{sg::otherwise.kill_now()}.view().otherwise == Action::kill_now);
     CHECK_THROWS_AS((void)sg::otherwise.deny(0), sg::Error);
     CHECK_THROWS_AS((void)sg::foreign.deny(5000), sg::Error);
+}
+
+TEST_CASE("a rule against the end of a worker, which would change nothing, is refused where a sandbox is made") {
+    const auto mistake = [](const auto& of_workers) {
+        try {
+            const sg::process::Confinement confinement{of_workers.view(), of_workers.program(), {}};
+            return std::string{};
+        } catch (const sg::Error& error) {
+            CHECK(error.code().value() == EINVAL);
+            return error.step();
+        }
+    };
+    const auto refused = [&](const auto& rule) {
+        return mistake(sg::Policy{rule, sg::otherwise.allow()}).find("may always end itself") != std::string::npos;
+    };
+    CHECK(refused(Rule<SYS_exit_group>{}.deny(EPERM)));
+    CHECK(refused(Rule<SYS_exit>{}.kill()));
+    CHECK(refused(Rule<SYS_exit>{arg::status == 1}.kill_now()));
+    CHECK(refused(Rule<sg::family::exit>{}.fake(0)));
+    CHECK_FALSE(refused(sg::allow<sg::family::exit>));
+    CHECK_FALSE(refused(Rule<SYS_exit_group>{}.log()));
+    CHECK(mistake(policy) == "");
+    CHECK(mistake(global) == "");
+    CHECK(mistake(sg::Policy{sg::otherwise.deny(EPERM)}) == "");
 }
 
 TEST_CASE("a constant policy is a constant: it lies in read-only memory") {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -91,6 +92,39 @@ TEST_CASE("masks that look at nothing, and values outside their mask") {
     CHECK(mentions(message([] { (void)Rule<SYS_read>{(arg::count & runtime(0)) == 0}; }), "mask covers no bit"));
     CHECK(mentions(message([] { (void)Rule<SYS_openat>{(arg::flags & 3) == runtime(4)}; }), "outside the mask"));
     CHECK(mentions(message([] { (void)Rule<SYS_openat>{(arg::flags & runtime(1L << 40)) != 0}; }), "does not fit"));
+}
+
+TEST_CASE("a flag that the kernel does not read is no value, and a mask may look at it") {
+    CHECK(mentions(message([] { (void)Rule<SYS_openat>{arg::flags == runtime(8)}; }), "does not fit"));
+    CHECK(mentions(message([] { (void)Rule<SYS_openat>{arg::flags.in(1, runtime(8))}; }), "does not fit"));
+    CHECK(mentions(message([] { (void)Rule<SYS_openat>{arg::flags <= runtime(8)}; }), "does not fit"));
+    CHECK(mentions(message([] { (void)Rule<SYS_openat>{arg::flags == runtime(-1)}; }), "does not fit"));
+    CHECK_NOTHROW((void)Rule<SYS_openat>{(arg::flags & 8) == runtime(8)});
+    CHECK_NOTHROW((void)Rule<SYS_dup3>{arg::flags == runtime(8)});
+}
+
+TEST_CASE("a size of huge pages is part of a value beside MAP_HUGETLB only") {
+    constexpr long size = 30L << 26;
+    CHECK_NOTHROW((void)Rule<SYS_mmap>{arg::flags == runtime(MAP_PRIVATE | MAP_HUGETLB | size)});
+    CHECK(mentions(message([] { (void)Rule<SYS_mmap>{arg::flags == runtime(MAP_PRIVATE | size)}; }), "HUGETLB"));
+    CHECK(mentions(message([] { (void)Rule<SYS_mmap>{arg::flags.in(2, runtime(2 | MAP_HUGETLB))}; }), "joined by ||"));
+    CHECK_NOTHROW((void)Rule<SYS_mmap>{arg::flags.in(2, runtime(1))});
+    CHECK_NOTHROW((void)Rule<SYS_mmap>{arg::flags.in(1 | MAP_HUGETLB, runtime(2 | MAP_HUGETLB | size))});
+    constexpr int sixteen_gigabytes = static_cast<int>(34U << 26);  // negative, as an int
+    CHECK_NOTHROW((void)Rule<SYS_mmap>{arg::flags == runtime(MAP_PRIVATE | MAP_HUGETLB | sixteen_gigabytes)});
+}
+
+TEST_CASE("a mask of 32 bits that may be a complement is none for an argument of 64") {
+    const auto refused = [](const auto& make) { return mentions(message(make), "upper 32"); };
+    CHECK(refused([] { (void)Rule<SYS_mmap>{(arg::flags & runtime(~7U)) == 0}; }));
+    CHECK(refused([] { (void)Rule<SYS_read>{arg::count & runtime(0x80000000U)}; }));
+    CHECK(refused([] { (void)Rule<SYS_fcntl>{arg::arg.as<unsigned long>() & runtime(~7U)}; }));
+    CHECK_NOTHROW((void)Rule<SYS_mmap>{(arg::flags & runtime(~7)) == 0});
+    CHECK_NOTHROW((void)Rule<SYS_mmap>{(arg::flags & runtime(~7UL)) == 0});
+    CHECK_NOTHROW((void)Rule<SYS_read>{arg::count & runtime(0x80000000UL)});
+    CHECK_NOTHROW((void)Rule<SYS_read>{arg::count & runtime(0x7fffffffU)});
+    CHECK_NOTHROW((void)Rule<SYS_openat>{(arg::flags & runtime(~7U)) == 0});
+    CHECK_NOTHROW((void)Rule<SYS_fcntl>{arg::arg.as<unsigned>() & runtime(~7U)});
 }
 
 TEST_CASE("bounds in the wrong order") {

@@ -35,6 +35,11 @@ TEST_CASE("each mistake says which call, and what is wrong") {
     CHECK(message([] { mistake::lower_bound_is_above_the_upper(SYS_kill, ArgName::sig); }).find("low") !=
           std::string::npos);
     CHECK(message([] { mistake::errno_must_be_between_1_and_4095(SYS_kill); }).find("4095") != std::string::npos);
+    CHECK(message([] { mistake::fake_value_is_an_error(SYS_kill); }).find("deny(errno)") != std::string::npos);
+    CHECK(message([] { mistake::mask_of_32_bits_for_64(SYS_kill, ArgName::sig); }).find("~7UL") != std::string::npos);
+    CHECK(message([] {
+              mistake::values_of_in_are_not_compared_on_the_same_bits(SYS_mmap, ArgName::flags);
+          }).find("joined by ||") != std::string::npos);
     CHECK(message([] { mistake::condition_has_more_parts_than_one_rule_holds(SYS_kill); }).find("32 parts") !=
           std::string::npos);
     CHECK(message([] { mistake::rule_can_never_match(SYS_kill); }).find("never be true") != std::string::npos);

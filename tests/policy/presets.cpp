@@ -132,6 +132,20 @@ TEST_CASE("network_client connects, network_server listens, neither has raw sock
     CHECK(network_server.decide<SYS_connect>(3, nullptr, 16) == Action::kill);
 }
 
+TEST_CASE("a server does not connect by sending, nor does a client past a rule for connect") {
+    static_assert(network_server.decide<SYS_sendto>(3, nullptr, 6, MSG_FASTOPEN, nullptr, 16) == Action::kill);
+    static_assert(network_server.decide<SYS_sendmsg>(3, nullptr, MSG_FASTOPEN | MSG_NOSIGNAL) == Action::kill);
+    static_assert(network_server.decide<SYS_sendmmsg>(3, nullptr, 1, MSG_FASTOPEN) == Action::kill);
+    static_assert(network_server.decide<SYS_sendto>(3, nullptr, 6, MSG_NOSIGNAL, nullptr, 16) == Action::allow);
+    static_assert(network_client.decide<SYS_sendmsg>(3, nullptr, MSG_DONTWAIT) == Action::allow);
+    static_assert(network_client.decide<SYS_sendmmsg>(3, nullptr, 1, 0) == Action::allow);
+    constexpr sg::Policy unconnected{sg::Rule<SYS_connect>{sysguard::arg::fd >= 0}.deny(EACCES), preset::network_client,
+                                     sg::otherwise.deny(EPERM)};
+    static_assert(unconnected.decide<SYS_connect>(3, nullptr, 16) == sg::Decision{Action::deny, EACCES});
+    static_assert(unconnected.decide<SYS_sendto>(3, nullptr, 6, MSG_FASTOPEN, nullptr, 16) == Action::deny);
+    CHECK(unconnected.decide<SYS_sendto>(3, nullptr, 6, 1ULL << 32 | MSG_FASTOPEN, nullptr, 16) == Action::deny);
+}
+
 TEST_CASE("event_loop waits") {
     static_assert(event_loop.decide<SYS_epoll_pwait>(3, nullptr, 1, -1, nullptr, 8) == Action::allow);
     CHECK(event_loop.decide<SYS_ioctl>(3, TIOCSTI, 0) == Action::kill);

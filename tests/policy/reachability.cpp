@@ -105,8 +105,22 @@ TEST_CASE("a policy too intricate to search counts as reachable, and is not refu
         return operand.in(1 * step, 2 * step, 3 * step, 4 * step, 5 * step, 6 * step, 7 * step, 8 * step, 9 * step,
                           10 * step, 11 * step, 12 * step, 13 * step, 14 * step, 15 * step, 16 * step);
     };
-    const auto intricate = many(arg::addr, 3) && many(arg::len, 5) && many(arg::offset, 7) && many(arg::flags, 9);
+    const auto intricate = many(arg::addr, 3) && many(arg::len, 5) && many(arg::offset, 7) && many(arg::fd, 9);
     CHECK(mistake(Rule<SYS_mmap>{!intricate}.allow(), Rule<SYS_mmap>{intricate}.deny(EPERM)) == "");
+
+    // But where an earlier rule has no condition, or the same one, no search is needed.
+    const auto denied = Rule<SYS_mmap>{intricate}.deny(EPERM);
+    CHECK(unreachable(mistake(sg::allow<SYS_mmap>, denied)));
+    CHECK(unreachable(mistake(Rule<SYS_mmap>{arg::len == 1}.deny(EACCES), sg::allow<SYS_mmap>, denied)));
+    CHECK(unreachable(mistake(Rule<SYS_mmap>{intricate}.allow(), denied)));
+    CHECK(mistake(Rule<SYS_mmap>{}.deny(EPERM), denied) == "");
+    CHECK(mistake(Rule<SYS_mmap>{arg::len == 1}.allow(), denied, denied) == "");
+    CHECK(mistake(Rule<SYS_mmap>{arg::len == 1}.allow(), denied, sg::allow<SYS_mmap>) == "");
+    const auto below_usr =
+        Rule<SYS_openat>{arg::path.under("/usr") && (arg::flags & 1) && (arg::flags & 2) && (arg::flags & 64) &&
+                         (arg::flags & 128) && (arg::flags & 256) && (arg::flags & 512) && (arg::flags & 1024)};
+    CHECK(mistake(below_usr.allow(), below_usr.deny(EPERM)) == "");
+    CHECK(unreachable(mistake(sg::allow<SYS_openat>, below_usr.deny(EPERM))));
 }
 
 TEST_CASE("what is refused is never reached by any of many arguments") {

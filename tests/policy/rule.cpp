@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include <sys/syscall.h>
 
@@ -19,7 +20,7 @@ TEST_CASE("each ending is the action it names") {
     static_assert(rule.kill().begin()->decision == Action::kill);
     static_assert(rule.kill_now().begin()->decision == Action::kill_now);
     static_assert(rule.deny(EACCES).begin()->decision == Decision{Action::deny, EACCES});
-    static_assert(rule.fake(-3).begin()->decision == Decision{Action::fake, -3});
+    static_assert(rule.fake(3).begin()->decision == Decision{Action::fake, 3});
     CHECK(rule.allow().begin()->number == SYS_read);
 }
 
@@ -30,6 +31,12 @@ TEST_CASE("an errno is 1 to 4095") {
     CHECK_THROWS_AS((void)rule.deny(0), sg::Error);
     CHECK_THROWS_AS((void)rule.deny(-EPERM), sg::Error);
     CHECK_THROWS_AS((void)rule.deny(4096), sg::Error);
+}
+
+TEST_CASE("what is faked is a success") {
+    const Rule<SYS_read> rule;
+    for (const std::int64_t error : {-1, -EPERM, -4095}) CHECK_THROWS_AS((void)rule.fake(error), sg::Error);
+    for (const std::int64_t result : {0L, 1L, -4096L, INT64_MIN, INT64_MAX}) CHECK_NOTHROW((void)rule.fake(result));
 }
 
 TEST_CASE("a rule without a condition has no nodes") {

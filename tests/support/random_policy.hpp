@@ -123,14 +123,15 @@ private:
             node.width = {static_cast<std::uint8_t>(width), is_signed};
         }
         if (below(3) == 0) mask(node, tested);
+        const std::uint64_t readable = readable_bits(argument.type);
         const auto value = [&]() -> policy::Number {
-            const std::uint64_t pattern = bits(width);
+            const std::uint64_t pattern = bits(width) & (node.masked ? ~0ULL : readable);
             if (node.masked) return {pattern & node.mask.bits, false};
             const bool negative = is_signed && (pattern >> (width - 1)) != 0;
             return {negative ? pattern | ~ones(width) : pattern, negative};
         };
         const std::uint64_t form = below(node.masked ? 4 : 3);
-        if (form == 0) return member(draft, node, value);
+        if (form == 0) return member(draft, node, value, readable);
         node.kind = form == 3 ? Node::Kind::bits : Node::Kind::range;
         node.values[0] = value();
         node.values[1] = below(2) == 0 ? node.values[0] : value();
@@ -153,7 +154,13 @@ private:
         } while (node.mask.bits == 0);
     }
 
-    void member(Draft& draft, Node node, const auto& value) {
+    /// The bits that a value without a mask may have, beside whatever others: not MAP_HUGETLB, which lets mmap read more.
+    static std::uint64_t readable_bits(abi::Type type) {
+        if (abi::info(type).kind == abi::TypeInfo::Kind::word) return ~0ULL;
+        return abi::compared_beside(type, 0) & ~(type == abi::Type::map_flags ? std::uint64_t{0x40000} : 0);
+    }
+
+    void member(Draft& draft, Node node, const auto& value, std::uint64_t readable) {
         const std::size_t count = 1 + below(12);
         node.kind = Node::Kind::member;
         node.count = static_cast<std::uint16_t>(count);
@@ -165,7 +172,7 @@ private:
         for (std::size_t i = 0; i < count; ++i) {
             draft.nodes[place + i / 3].kind = Node::Kind::values;
             const bool neighbour = i > 0 && !node.masked && !run.negative && run.bits < 7;
-            run = neighbour ? policy::Number{run.bits + 1, false} : value();
+            run = neighbour ? policy::Number{(run.bits + 1) & readable, false} : value();
             draft.nodes[place + i / 3].values[i % 3] = run;
         }
     }

@@ -68,6 +68,15 @@ constexpr const TypeInfo& info(Type type) noexcept {
     return type_infos[static_cast<unsigned>(type)];
 }
 
+/// Of the bits that are compared, those that the kernel reads where the argument has this value: mmap reads a size of
+/// huge pages (MAP_HUGE_MASK) beside MAP_HUGETLB only.
+constexpr std::uint64_t compared_beside(Type type, std::uint64_t value) noexcept {
+    constexpr std::uint64_t huge_pages = 0x40000;
+    constexpr std::uint64_t size_of_huge_pages = 0xfc000000;
+    const bool reads_no_size = type == Type::map_flags && (value & huge_pages) == 0;
+    return info(type).compared & ~(reads_no_size ? size_of_huge_pages : 0);
+}
+
 constexpr bool is_pointer(Type type) noexcept {
     return info(type).kind == TypeInfo::Kind::pointer;
 }

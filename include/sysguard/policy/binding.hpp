@@ -4,6 +4,7 @@
 #include "condition.hpp"
 #include "mistakes.hpp"
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -47,7 +48,11 @@ namespace detail {
 class Binder {
 public:
     constexpr Binder(int number, const abi::Argument& argument, const Node& node)
-        : number_{number}, argument_{argument.name}, meaning_{abi::info(argument.type).meaning} {
+        : number_{number},
+          argument_{argument.name},
+          type_{argument.type},
+          has_width_{node.width.bits != 0},
+          meaning_{abi::info(argument.type).meaning} {
         const abi::TypeInfo& type = abi::info(argument.type);
         is_signed_ = node.width.bits != 0 ? node.width.is_signed : type.is_signed;
         takes_patterns_ = type.kind == abi::TypeInfo::Kind::bits;
@@ -58,22 +63,38 @@ public:
 
     constexpr std::uint64_t mask() const noexcept { return compared_; }
 
+    /// The bits that take part where the argument is to be one value.
+    constexpr std::uint64_t mask_beside(std::uint64_t pattern) const noexcept {
+        return masked_ || has_width_ ? compared_ : abi::compared_beside(type_, pattern);
+    }
+
     /// A value to look for; the sign of a constant does not matter where only its pattern does.
     constexpr std::uint64_t pattern(const Number& value) const {
         if (masked_) return masked_pattern(value);
+        std::uint64_t bits = 0;
         if (value.negative && !is_signed_ && takes_patterns_) {
-            check_fit(~value.bits <= (compared_ >> 1));
-            return value.bits & compared_;
+            const std::uint64_t width = ~0ULL >> std::countl_zero(compared_);
+            check_fit(~value.bits <= (width >> 1));
+            bits = value.bits & width;
+        } else {
+            bits = ordered(value);
         }
-        return ordered(value);
+        check_fit((bits & ~mask_beside(bits)) == 0);
+        return bits;
     }
 
     /// A value that is a bound.
     constexpr std::uint64_t ordered(const Number& value) const {
         if (masked_) return masked_pattern(value);
         const std::uint64_t highest = is_signed_ ? compared_ >> 1 : compared_;
-        check_fit(value.negative ? is_signed_ && ~value.bits <= highest : value.bits <= highest);
+        check_fit(value.negative ? is_signed_ && ~value.bits <= highest : (value.bits & ~highest) == 0);
         return value.bits & compared_;
+    }
+
+    /// All values of one in() are compared on the same bits.
+    constexpr void check_same_mask(std::uint64_t first, std::uint64_t second) const {
+        if (mask_beside(first) != mask_beside(second))
+            mistake::values_of_in_are_not_compared_on_the_same_bits(number_, argument_);
     }
 
     constexpr std::uint64_t lowest() const noexcept { return orders_signed() ? sign() : 0; }
@@ -98,7 +119,8 @@ private:
         if (!fits) mistake::value_does_not_fit_the_argument(number_, argument_, meaning_);
     }
 
-    /// A complement (`~O_CLOEXEC`) is a mask of the register's width, whatever integer type it was written in.
+    /// A complement (`~O_CLOEXEC`) is a mask of the register's width: of 32 bits, whatever integer type it was written
+    /// in; of 64, where that was signed or had 64 itself.
     constexpr std::uint64_t register_pattern(const Number& value) const {
         const std::uint64_t sign_and_above = ~(register_ >> 1);
         const bool complement = (value.bits & sign_and_above) == sign_and_above;
@@ -107,6 +129,7 @@ private:
     }
 
     constexpr void apply_mask(const Number& mask, std::uint64_t tested) {
+        if (mask.highest_of_32 && register_ > ones(32)) mistake::mask_of_32_bits_for_64(number_, argument_);
         masked_ = true;
         compared_ = register_pattern(mask) & tested;
         if (compared_ == 0) mistake::mask_covers_no_bit_that_the_kernel_reads(number_, argument_);
@@ -120,6 +143,8 @@ private:
 
     int number_;
     abi::ArgName argument_;
+    abi::Type type_;
+    bool has_width_;
     const char* meaning_;
     bool is_signed_ = false;
     bool takes_patterns_ = false;
@@ -135,6 +160,7 @@ constexpr void bind_range(const Binder& binder, const Node& node, BoundNode& bou
                 : node.low_open ? binder.lowest()
                                 : binder.ordered(node.values[0]);
     bound.high = equal ? bound.low : node.high_open ? binder.highest() : binder.ordered(node.values[1]);
+    if (equal) bound.mask = binder.mask_beside(bound.low);
     if (!equal) binder.check_order(bound.low, bound.high);
     if (bound.low > bound.high) {  // a signed range that holds -1 and 0: what lies outside it is one unsigned range
         bound.outside = bound.low - bound.high > 1;
@@ -149,6 +175,7 @@ constexpr void bind_values(const Binder& binder, const Node* nodes, BoundNode* b
     std::uint16_t count = 0;
     for (std::uint16_t i = 0; i < nodes->count; ++i) {
         const std::uint64_t value = binder.pattern(nodes[1 + i / 3].values[i % 3]);
+        if (count > 0) binder.check_same_mask(member_value(bound, 0), value);
         std::uint16_t place = count;
         while (place > 0 && member_value(bound, place - 1U) > value) --place;
         if (place > 0 && member_value(bound, place - 1U) == value) continue;
@@ -156,6 +183,7 @@ constexpr void bind_values(const Binder& binder, const Node* nodes, BoundNode* b
         member_value(bound, place) = value;
     }
     bound->count = count;
+    bound->mask = binder.mask_beside(member_value(bound, 0));
 }
 
 constexpr bool is_text(Node::Kind kind) noexcept {

@@ -12,6 +12,7 @@ namespace sysguard::policy {
 struct Number {
     std::uint64_t bits = 0;
     bool negative = false;
+    bool highest_of_32 = false;  ///< unsigned, of 32 bits, the highest of which is set: perhaps a complement
 };
 
 /// What an argument can be compared with: an integer or an enumerator.
@@ -23,7 +24,8 @@ constexpr Number number(T value) noexcept {
     if constexpr (std::is_enum_v<T>)
         return number(static_cast<std::underlying_type_t<T>>(value));
     else
-        return {static_cast<std::uint64_t>(value), value < T{}};
+        return {static_cast<std::uint64_t>(value), value < T{},
+                std::is_unsigned_v<T> && sizeof(T) == 4 && static_cast<std::uint64_t>(value) >> 31 != 0};
 }
 
 /// What of an argument a test looks at: the register itself, or something of what a pointer leads to, which only the

@@ -17,6 +17,7 @@ namespace sysguard::family {
     };                                                  \
     inline constexpr name##_t name {}
 
+/// Without open_by_handle_at: it takes no path but a handle, and opens files for who has CAP_DAC_READ_SEARCH only.
 SYSGUARD_FAMILY(open, sys::open, sys::openat, sys::openat2, sys::creat);
 SYSGUARD_FAMILY(stat, sys::stat, sys::lstat, sys::fstat, sys::newfstatat, sys::statx);
 SYSGUARD_FAMILY(access, sys::access, sys::faccessat, sys::faccessat2);

@@ -49,6 +49,20 @@ constexpr void mask_covers_no_bit_that_the_kernel_reads(int number, abi::ArgName
     detail::refuse(number, argument, "the mask covers no bit that the kernel reads");
 }
 
+constexpr void mask_of_32_bits_for_64(int number, abi::ArgName argument) {
+    detail::refuse(
+        number, argument,
+        "the mask is an unsigned number of 32 bits with the highest one set, and the kernel reads 64 bits of "
+        "this argument: a complement such as ~7U would leave out the upper 32; write a number of 64 bits, "
+        "such as ~7UL or 0x80000000UL");
+}
+
+constexpr void values_of_in_are_not_compared_on_the_same_bits(int number, abi::ArgName argument) {
+    detail::refuse(number, argument,
+                   "in() with values of which only some have MAP_HUGETLB, beside which the kernel reads a size of huge "
+                   "pages: write an in() for those and one for the others, joined by ||");
+}
+
 constexpr void lower_bound_is_above_the_upper(int number, abi::ArgName argument) {
     detail::refuse(number, argument, "between(low, high) with low above high");
 }
@@ -88,6 +102,12 @@ constexpr void call_allowed_after_a_look_at_memory_cannot_be_performed(int numbe
 
 constexpr void errno_must_be_between_1_and_4095(int number) {
     detail::refuse(number, abi::ArgName::none, "deny() takes an errno from 1 to 4095");
+}
+
+constexpr void fake_value_is_an_error(int number) {
+    detail::refuse(number, abi::ArgName::none,
+                   "fake() says that the call succeeded, and a result from -4095 to -1 says that it failed: use "
+                   "deny(errno), such as deny(EPERM)");
 }
 
 constexpr void value_of_a_call_that_the_host_never_answers(int number) {

@@ -203,10 +203,14 @@ inline constexpr auto event_loop = policy::on_demand([](auto... nothing) {
     };
 });
 
+/// TCP and UDP sockets, sending and receiving, without what gives a socket its address or its peer. Sending by address
+/// is part of it, as a UDP server answers so: to which addresses a UDP socket sends is not decided here, nor by a rule
+/// for connect. Not part of it is MSG_FASTOPEN, by which TCP connects while it sends.
 inline constexpr auto connected_sockets = policy::on_demand([](auto... nothing) {
     return Rules{
-        detail::allow_present<sys::sendto, sys::sendmsg, sys::sendmmsg, sys::recvfrom, sys::recvmsg, sys::recvmmsg,
-                              sys::shutdown, sys::getsockname, sys::getpeername, sys::getsockopt>(),
+        policy::Rule<family::send>{(arg::flags & MSG_FASTOPEN) == 0}.allow(),
+        detail::allow_present<sys::recvfrom, sys::recvmsg, sys::recvmmsg, sys::shutdown, sys::getsockname,
+                              sys::getpeername, sys::getsockopt>(),
         policy::Rule<sys::socket>{arg::domain.in(AF_INET, AF_INET6) && arg::type.in(SOCK_STREAM, SOCK_DGRAM) &&
                                   arg::protocol.in(0, 6 /* TCP */, 17 /* UDP */)}
             .allow(),
@@ -228,7 +232,8 @@ inline constexpr auto network_client = policy::on_demand([](auto... nothing) {
     };
 });
 
-/// TCP and UDP sockets that listen, and `event_loop`.
+/// TCP and UDP sockets that listen, and `event_loop`. TCP does not connect out; UDP sends to any address, which is how
+/// it answers: `connected_sockets`.
 inline constexpr auto network_server = policy::on_demand([](auto... nothing) {
     return Rules{
         event_loop,

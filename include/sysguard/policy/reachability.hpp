@@ -16,7 +16,7 @@ namespace detail {
 enum class Reached : std::uint8_t { yes, repeats, never_matches, shadowed };
 
 /// Looks for arguments that reach one rule of a call past the earlier ones. Exact up to a bound of work, beyond which a
-/// rule counts as reachable.
+/// rule counts as reachable where no earlier one is without a condition or has the same.
 template <std::size_t capacity>
 class Reach {
 public:
@@ -30,7 +30,7 @@ public:
         for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i))
             grid.add(view_.condition(view_.rules[i]), view_.rules[i].node_count);
         grid.add(view_.condition(rule), rule.node_count);
-        return grid.split(most_combinations()) ? search(grid) : Reached::yes;
+        return grid.split(most_combinations()) ? search(grid) : first_that_covers(rule);
     }
 
 private:
@@ -41,6 +41,22 @@ private:
     constexpr bool all_earlier_say_the_same_as(const RuleRecord& rule) const noexcept {
         for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i))
             if (!view_.rules[i].says_the_same(rule)) return false;
+        return true;
+    }
+
+    constexpr Reached first_that_covers(const RuleRecord& rule) const noexcept {
+        for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i)) {
+            const RuleRecord& earlier = view_.rules[i];
+            if (!earlier.in_memory && (earlier.node_count == 0 || has_condition_of(rule, earlier)))
+                return earlier.says_the_same(rule) ? Reached::repeats : Reached::shadowed;
+        }
+        return Reached::yes;
+    }
+
+    constexpr bool has_condition_of(const RuleRecord& rule, const RuleRecord& other) const noexcept {
+        if (rule.node_count != other.node_count) return false;
+        for (std::size_t i = 0; i < rule.node_count; ++i)
+            if (!(view_.condition(rule)[i] == view_.condition(other)[i])) return false;
         return true;
     }
 

@@ -90,9 +90,10 @@ public:
         return ending({Action::deny, error});
     }
 
-    /// The call does not run and is said to have returned `value`. Another value than 0 is given by the host, which
-    /// never answers some calls (`is_answerable`).
+    /// The call does not run and is said to have returned `value`, which is none from -4095 to -1: those are errors.
+    /// Another value than 0 is given by the host, which never answers some calls (`is_answerable`).
     constexpr auto fake(std::int64_t value) const {
+        if (value < 0 && value >= -abi::max_errno) mistake::fake_value_is_an_error(numbers_[0]);
         for (const int number : numbers_)
             if (value != 0 && !is_answerable(number)) mistake::value_of_a_call_that_the_host_never_answers(number);
         return ending({Action::fake, value});

@@ -21,7 +21,7 @@ namespace sysguard::process {
 /// What holds for every worker of a sandbox: rules, filter, limits. Owns copies of all of it. Immutable, thread-safe.
 class Confinement {
 public:
-    /// Throws `Error` where a limit cannot be kept.
+    /// Throws `Error` where a limit cannot be kept, or a rule is for what a worker may always do.
     Confinement(const policy::View& policy, const filter::ProgramView& program, const Limits& limits)
         : rules_{policy.rules, policy.rule_count},
           nodes_{policy.nodes, node_count(policy)},
@@ -30,6 +30,7 @@ public:
           entry_filter_{program},
           tasks_{policy::tasks_of(policy)},
           limits_{limits} {
+        refuse_rules_against_the_end(policy);
         if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
             throw Error{EINVAL, "limit time: to nothing or less; leave the limit out, or give it a time"};
         if (limits.memory == 0U || limits.stack == 0U)
@@ -53,6 +54,18 @@ public:
     bool kills_in_the_kernel() const noexcept { return entry_filter_.returns(SECCOMP_RET_KILL_PROCESS); }
 
 private:
+    /// The entry filter lets exit and exit_group through before the policy is asked.
+    static void refuse_rules_against_the_end(const policy::View& policy) {
+        for (std::size_t i = 0; i < policy.rule_count; ++i) {
+            const policy::RuleRecord& rule = policy.rules[i];
+            const bool is_end = rule.number == sys::exit || rule.number == sys::exit_group;
+            if (is_end && rule.decision != Action::allow && rule.decision != Action::log)
+                throw Error{EINVAL,
+                            "rule for exit or exit_group: a worker may always end itself, so that such a rule would "
+                            "change nothing; leave it out"};
+        }
+    }
+
     static std::size_t node_count(const policy::View& policy) noexcept {
         std::size_t count = 0;
         for (std::size_t i = 0; i < policy.rule_count; ++i) {
