@@ -22,10 +22,13 @@
 #include <utility>
 #include <vector>
 
-#include <cxxabi.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifdef __GLIBCXX__
+#include <bits/cxxabi_forced.h>  // not <cxxabi.h>: that takes the name ::abi from the host's own code
+#endif
 
 namespace sysguard {
 
@@ -167,7 +170,7 @@ private:
         } catch (const std::exception& exception) {
             return tell(area, exception.what());
 #ifdef __GLIBCXX__
-        } catch (const ::abi::__forced_unwind&) {
+        } catch (const __cxxabiv1::__forced_unwind&) {
             // pthread_exit: further up there is only the host, whose destructors must not run here. Threads that the
             // function started go on; the last one ends the process.
             ::fflush(stdout);
