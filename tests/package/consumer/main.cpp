@@ -1,6 +1,7 @@
 #include <sysguard/sandbox.hpp>
 
 namespace sg = sysguard;
+namespace abi = sysguard::abi;  // a name that libstdc++'s <cxxabi.h> would have taken
 
 constexpr sg::Policy policy{sg::preset::compute, sg::otherwise.kill()};
 
