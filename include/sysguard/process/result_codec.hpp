@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -160,7 +159,7 @@ public:
         constexpr Form form = form_of<std::remove_cv_t<T>>();
         if constexpr (form == Form::bytes || form == Form::boolean) {
             if (sizeof value > room_) return false;
-            std::memcpy(to_, const_cast<const std::remove_cv_t<T>*>(std::addressof(value)), sizeof value);
+            std::memcpy(to_, const_cast<const std::remove_cv_t<T>*>(__builtin_addressof(value)), sizeof value);
             to_ += sizeof value;
             room_ -= sizeof value;
             return true;
@@ -204,11 +203,11 @@ public:
     bool take(T& place) noexcept {
         constexpr Form form = form_of<std::remove_cv_t<T>>();
         if constexpr (form == Form::bytes) {
-            return bytes(const_cast<std::remove_cv_t<T>*>(std::addressof(place)), sizeof place);
+            return bytes(const_cast<std::remove_cv_t<T>*>(__builtin_addressof(place)), sizeof place);
         } else if constexpr (form == Form::boolean) {
             unsigned char byte = 0;
             if (!bytes(&byte, 1) || byte > 1) return false;
-            std::memcpy(const_cast<std::remove_cv_t<T>*>(std::addressof(place)), &byte, 1);
+            std::memcpy(const_cast<std::remove_cv_t<T>*>(__builtin_addressof(place)), &byte, 1);
             return true;
         } else if constexpr (form == Form::list) {
             for (auto& element : place)

@@ -2,6 +2,7 @@
 
 #include "../policy/tasks.hpp"
 #include "../process/child.hpp"
+#include "../process/limits.hpp"
 #include "../process/session.hpp"
 #include "ending.hpp"
 #include "line.hpp"
