@@ -61,12 +61,12 @@ public:
 
     /// Answers a call with a new descriptor of the worker's for the same open file as `fd`, at one stroke
     /// (SECCOMP_ADDFD_FLAG_SEND; Linux 5.14, before it fails with EINVAL). Returns the errno that kept the worker from
-    /// getting it; the call then still waits. 0 also where the call has gone away.
+    /// getting it; the call then still waits. ENOENT where it has gone away.
     int answer_with_descriptor(std::uint64_t id, int fd, bool close_on_exec) const noexcept {
         // Interrupted between answer and descriptor (seccomp_notify_addfd), the kernel says 0 without a descriptor.
         const process::SignalsBlocked blocked;
         const long result = add_descriptor(fd_.get(), id, fd, close_on_exec, true);
-        return result == -ENOENT || result >= 0 ? 0 : static_cast<int>(-result);
+        return result >= 0 ? 0 : static_cast<int>(-result);
     }
 
     /// Gives the worker a descriptor, and where it `answers` the call with it. Bare code. Returns the descriptor's number

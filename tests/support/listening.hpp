@@ -1,0 +1,115 @@
+#pragma once
+
+#include <sysguard/filter/program.hpp>
+#include <sysguard/process/child.hpp>
+#include <sysguard/supervise/line.hpp>
+#include <sysguard/supervise/pending.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace support {
+
+/// A process under a filter that sends some of its calls to the host, and the host's line to it.
+struct Supervised {
+    /// `body` runs in the process, which ends with what it returns.
+    template <class Body>
+    Supervised(const sysguard::filter::ProgramView& program, Body&& body) {
+        int ends[2];
+        ::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends);
+        pid = ::fork();
+        if (pid == 0) {
+            ::setsid();
+            ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            const sock_fprog filter{static_cast<unsigned short>(program.size), const_cast<sock_filter*>(program.code)};
+            const int fd = static_cast<int>(
+                ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter));
+            char byte = 0;
+            iovec data{&byte, 1};
+            alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+            msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
+            cmsghdr* const header = CMSG_FIRSTHDR(&message);
+            header->cmsg_level = SOL_SOCKET;
+            header->cmsg_type = SCM_RIGHTS;
+            header->cmsg_len = CMSG_LEN(sizeof fd);
+            std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+            ::sendmsg(ends[1], &message, 0);
+            ::close(fd);
+            ::close(ends[0]);
+            ::close(ends[1]);
+            ::_exit(body());
+        }
+        ::close(ends[1]);
+        char byte = 0;
+        iovec data{&byte, 1};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+        msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
+        ::recvmsg(ends[0], &message, MSG_CMSG_CLOEXEC);
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+        ::close(ends[0]);
+        CHECK(listener.open(sysguard::process::Descriptor{fd}) == 0);
+        line->worker = line->session = pid;
+        line->most_read = 1 << 20;
+    }
+    Supervised(const Supervised&) = delete;
+    Supervised& operator=(const Supervised&) = delete;
+    ~Supervised() {
+        if (pid < 0) return;
+        ::kill(pid, SIGKILL);
+        exit_code();
+    }
+
+    bool wait_for_call() const {
+        pollfd source{listener.fd(), POLLIN, 0};
+        return ::poll(&source, 1, 60000) == 1 && (source.revents & POLLIN) != 0;
+    }
+
+    /// Its next call, in the place of the one before.
+    void receive(sysguard::supervise::Pending& call) {
+        REQUIRE(wait_for_call());
+        const seccomp_notif* const request = listener.receive();
+        REQUIRE(request != nullptr);
+        call.begin(line, *request, sysguard::abi::find(request->data.nr));
+    }
+    sysguard::supervise::Pending receive() {
+        sysguard::supervise::Pending call;
+        receive(call);
+        return call;
+    }
+
+    int exit_code() {
+        int status = 0;
+        ::waitpid(std::exchange(pid, -1), &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+
+    /// Hands it over, to be watched.
+    sysguard::process::Child to_child() {
+        sysguard::process::Child child;
+        child.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+        child.listener.reset(::fcntl(listener.fd(), F_DUPFD_CLOEXEC, 3));
+        listener.close();
+        child.pid = std::exchange(pid, -1);
+        return child;
+    }
+
+    pid_t pid;
+    sysguard::supervise::LineShare line{new sysguard::supervise::Line};
+    sysguard::supervise::Listener& listener{line->listener};
+};
+
+}  // namespace support
