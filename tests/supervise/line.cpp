@@ -100,5 +100,8 @@ TEST_CASE("a time from now on does not come round to the past, however long it i
     const Desk::Clock::time_point now = Desk::Clock::now();
     CHECK(Desk::after(1h) >= now + 1h);
     CHECK(Desk::after(1h) < Desk::Clock::now() + 61min);
+    const Desk::Clock::time_point at_once = Desk::after(std::chrono::milliseconds::min());
+    CHECK(at_once >= now);
+    CHECK(at_once <= Desk::Clock::now());
     CHECK(Desk::after(std::chrono::milliseconds::max()) > now + std::chrono::hours{24 * 365 * 99});
 }

@@ -81,6 +81,9 @@ TEST_CASE("paths, as they lead") {
     CHECK(judge.open("/usr", O_PATH) == ENOTTY);
     CHECK(judge.open(nullptr) == EFAULT);
     CHECK(judge.open(std::string(5000, 'x').c_str()) == ENAMETOOLONG);
+    const Judge anywhere{Rule<SYS_openat>{arg::path.glob("**")}.deny(1), Rule<SYS_openat>{}.deny(ENOTTY)};
+    CHECK(anywhere.open("/etc/passwd") == 1);
+    CHECK(anywhere.open("/nowhere/at/all") == ENOTTY);
 }
 
 TEST_CASE("socket addresses") {

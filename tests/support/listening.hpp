@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <utility>
 
 #include <fcntl.h>
@@ -25,11 +24,11 @@ namespace support {
 
 /// A process under a filter that sends some of its calls to the host, and the host's line to it.
 struct Supervised {
-    /// `body` runs in the process, which ends with what it returns.
+    /// `body` runs in the process, which ends with what it returns. Before, it needs read, write and close.
     template <class Body>
     Supervised(const sysguard::filter::ProgramView& program, Body&& body) {
         int ends[2];
-        ::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends);
+        REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
         pid = ::fork();
         if (pid == 0) {
             ::setsid();
@@ -38,28 +37,18 @@ struct Supervised {
             const int fd = static_cast<int>(
                 ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter));
             char byte = 0;
-            iovec data{&byte, 1};
-            alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-            msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
-            cmsghdr* const header = CMSG_FIRSTHDR(&message);
-            header->cmsg_level = SOL_SOCKET;
-            header->cmsg_type = SCM_RIGHTS;
-            header->cmsg_len = CMSG_LEN(sizeof fd);
-            std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-            ::sendmsg(ends[1], &message, 0);
+            if (::write(ends[1], &fd, sizeof fd) != sizeof fd || ::read(ends[1], &byte, 1) != 1) ::_exit(255);
             ::close(fd);
             ::close(ends[0]);
             ::close(ends[1]);
             ::_exit(body());
         }
         ::close(ends[1]);
-        char byte = 0;
-        iovec data{&byte, 1};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-        msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
-        ::recvmsg(ends[0], &message, MSG_CMSG_CLOEXEC);
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+        int number = -1;
+        REQUIRE(::read(ends[0], &number, sizeof number) == sizeof number);
+        const sysguard::process::Descriptor process{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+        const auto fd = static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), number, 0));
+        REQUIRE(::write(ends[0], "", 1) == 1);
         ::close(ends[0]);
         CHECK(listener.open(sysguard::process::Descriptor{fd}) == 0);
         line->worker = line->session = pid;

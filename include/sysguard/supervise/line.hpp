@@ -33,10 +33,11 @@ class Desk {
 public:
     using Clock = std::chrono::steady_clock;
 
-    /// So long from now, or as long as the clock goes.
+    /// So long from now, or a century; now, where that is negative.
     static Clock::time_point after(std::chrono::milliseconds time) noexcept {
         const Clock::time_point now = Clock::now();
         constexpr std::chrono::hours most{24 * 365 * 100};
+        if (time <= time.zero()) return now;
         return now + (time < most ? std::chrono::nanoseconds{time} : std::chrono::nanoseconds{most});
     }
 

@@ -27,12 +27,16 @@ public:
     /// would create. Empty where it leads nowhere, a directory on the way is missing, or it cannot be seen where.
     const std::string& resolved() const { return supervise::place_of(*call_, position_); }
 
-    /// What Matchers::under, == and glob say of it.
-    bool under(std::string_view directory) const { return supervise::is_under(resolved(), directory); }
-    bool glob(std::string_view pattern) const { return supervise::matches_glob(resolved(), pattern); }
-    friend bool operator==(const Path& path, std::string_view other) { return path.resolved() == other; }
+    /// What Matchers::under, == and glob say of it: nothing of one that leads nowhere.
+    bool under(std::string_view directory) const { return leads() && supervise::is_under(resolved(), directory); }
+    bool glob(std::string_view pattern) const { return leads() && supervise::matches_glob(resolved(), pattern); }
+    friend bool operator==(const Path& path, std::string_view other) {
+        return path.leads() && path.resolved() == other;
+    }
 
 private:
+    bool leads() const { return !resolved().empty(); }
+
     supervise::Pending* call_;
     int position_;
 };

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace sysguard::supervise {
 
@@ -36,7 +37,7 @@ private:
                 const Copied& copied = call_.copy(node.position);
                 if (copied.error != 0) return fail(copied.error);
                 const bool is_path = call_.call->arguments[node.position].type == abi::Type::path;
-                return matches_text(text, is_path ? place_of(call_, node.position) : copied.bytes);
+                return is_path ? leads_to(place_of(call_, node.position), text) : matches_text(text, copied.bytes);
             }
             case Facet::bytes: {
                 const Copied& copied = call_.copy(node.position);
@@ -61,10 +62,15 @@ private:
                        policy::Network{node.low, node.high, static_cast<unsigned>(node.extra)}.contains(ip.high,
                                                                                                         ip.low);
             case Facet::unix_path:
-                return !address.unix_path().empty() && matches_text(text, unix_place_of(call_, node.position));
+                return !address.unix_path().empty() && leads_to(unix_place_of(call_, node.position), text);
             case Facet::abstract_name: return address.is_abstract() && matches_text(text, address.abstract_name());
             default: return false;
         }
+    }
+
+    /// What leads nowhere is what no text says, not even `**`.
+    static bool leads_to(const std::string& place, const policy::BoundNode* text) noexcept {
+        return !place.empty() && matches_text(text, place);
     }
 
     static bool compare(const policy::BoundNode& node, const policy::BoundNode* members, std::uint64_t value) noexcept {

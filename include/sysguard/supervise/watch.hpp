@@ -58,8 +58,9 @@ public:
     /// Waits for that, in a thread that does not serve, no longer than to `end`. Returns whether it has finished.
     bool wait_until_finished(Clock::time_point end = Clock::time_point::max()) const noexcept {
         while (!is_finished()) {
-            const auto time = std::chrono::nanoseconds{end - Clock::now()}.count();
-            if (time <= 0) return false;
+            const Clock::time_point now = Clock::now();
+            if (end <= now) return false;
+            const auto time = std::chrono::nanoseconds{end - now}.count();
             const timespec left{time / 1'000'000'000, time % 1'000'000'000};
             wait_while(finished_, 0, &left);
         }

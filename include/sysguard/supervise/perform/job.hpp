@@ -43,7 +43,7 @@ struct Job {
 
     /// By position, of arguments of type fd and dirfd: the performer's own descriptor for the same open file, AT_FDCWD,
     /// or -EBADF.
-    int fds[abi::max_arguments]{};
+    int fds[abi::max_arguments] = {-1, -1, -1, -1, -1, -1};
 
     /// By position, of paths that somebody has already decided on: where the path led then, from the worker's root. A
     /// path that leads elsewhere now fails with EACCES.
