@@ -90,7 +90,7 @@ private:
 
     void add_limits(const Confinement& confinement, std::uint64_t shared_memory) {
         const Limits& limits = confinement.limits();
-        limit(RLIMIT_CORE, 0);  // a dump of a forked worker would hold the host's memory
+        limit(RLIMIT_CORE, no_core_dump);  // one of a forked worker would hold the host's memory
         if (limits.memory) limit(RLIMIT_AS, sum(*limits.memory, shared_memory));
         if (limits.cpu) {
             const auto soft = static_cast<rlim_t>((limits.cpu->time().count() + 999) / 1000);
@@ -110,6 +110,10 @@ private:
         if (limits.file_size) limit(RLIMIT_FSIZE, *limits.file_size);
         if (limits.stack) limit(RLIMIT_STACK, *limits.stack);
     }
+
+    /// To a file nothing that small is written; to a program (core(5)) all is at a limit of 0, and nothing at this one
+    /// (fs/coredump.c).
+    static constexpr std::uint64_t no_core_dump = 1;
 
     static std::uint64_t sum(std::uint64_t a, std::uint64_t b) noexcept { return a <= ~b ? a + b : ~0ULL; }
 
