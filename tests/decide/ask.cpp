@@ -166,7 +166,6 @@ TEST_CASE("a question that nobody answers yet holds up no other worker, and no o
 
 TEST_CASE("a worker that dies while it is asked about leaves nothing behind") {
     std::atomic<bool> released{false};
-    std::atomic<bool> asked{false};
     const Server server;
     {
         const sg::Policy policy{Rule<SYS_connect>{}.ask([&](const Question& question) {

@@ -147,7 +147,7 @@ TEST_CASE("a function starts under any limit on processes, and is held to it") {
             ::setresuid(nobody_else, nobody_else, nobody_else) != 0)
             return std::string{"cannot become another user"};
         std::string text;
-        for (const std::uint64_t most : {1, 2, 3, 5}) {
+        for (const std::uint64_t most : {1U, 2U, 3U, 5U}) {
             const auto forks = sg::Sandbox{asking, {.limits = {.processes = most}}}.call([] {
                 int count = 0;
                 for (pid_t pid = 0; count < 50 && (pid = ::fork()) >= 0; ++count)

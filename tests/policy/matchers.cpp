@@ -82,7 +82,7 @@ TEST_CASE("the filter says what the rules say, with memory unknown") {
         Rule<SYS_openat>{!!(arg::path.glob("*") && arg::flags == 0x40)}.deny(4),
         sg::otherwise.deny(5),
     };
-    for (const std::uint64_t flags : {0, 1, 2, 3, 4, 5, 0x40})
+    for (const std::uint64_t flags : {0U, 1U, 2U, 3U, 4U, 5U, 0x40U})
         for (std::uint64_t mode = 4; mode < 9; ++mode) {
             check(deep, SYS_openat, {0, 0, flags, mode, 0, 0});
             check(policy, SYS_openat, {0, 0, flags, mode, 0, 0});

@@ -68,8 +68,6 @@ struct Mixed {
 const Mixed mixed{
     "four", {{true, false}, {false, true}}, std::pair{true, 7}, Plain{3, 4.5}, {-2, Switch::on}, {true, {}}, 9};
 
-int global = 0;
-
 struct Base {
     int a;
 };
@@ -86,7 +84,7 @@ struct WithText {
 };
 struct WithReference {
     int a;
-    int& reference = global;
+    int& reference;
 };
 struct WithUnion {
     union {
