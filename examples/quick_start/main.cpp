@@ -29,6 +29,6 @@ int main() {
     if (answer) std::printf("the function returned %d\n", *answer);
     std::fflush(stdout);
 
-    const sg::Outcome outcome = box.run({"/bin/sh", "-c", "echo hello; exec id"});  // a program
+    const sg::Outcome outcome = box.run({"/bin/sh", "-c", "echo hello; exec /usr/bin/id"});  // a program
     if (!outcome) std::puts(outcome.explain().c_str());
 }
