@@ -131,7 +131,7 @@ TEST_CASE("a host that gives up its ids can still end its workers that may start
         const sg::Launch quiet{.output = sg::Stdio::null()};
         sg::Worker stopped = box.spawn({support::helper("behave"), "gather", "3"}, quiet);
         sg::Worker ended = box.spawn({support::helper("behave"), "exit", "3"}, quiet);
-        if (::setresuid(54321, 54321, 54321) != 0) return std::string{"cannot become another user"};  // in all threads
+        if (::setresuid(54323, 54323, 54323) != 0) return std::string{"cannot become another user"};  // in all threads
         return stopped.stop().explain() + ended.wait().explain();
     });
     CHECK(support::has(said, "was stopped by the host"));
@@ -142,12 +142,14 @@ TEST_CASE("a function starts under any limit on processes, and is held to it") {
     SYSGUARD_SKIP_UNSAFE_FORK();
     if (::getuid() != 0) SYSGUARD_SKIP("only root can be a user who runs nothing else");
     const std::string said = support::in_fork([] {
-        constexpr uid_t nobody_else = 54321;
+        constexpr uid_t nobody_else = 54322;
         if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody_else, nobody_else, nobody_else) != 0 ||
             ::setresuid(nobody_else, nobody_else, nobody_else) != 0)
             return std::string{"cannot become another user"};
         std::string text;
         for (const std::uint64_t most : {1U, 2U, 3U, 5U}) {
+            if (!support::eventually([] { return sg::process::detail::count_tasks_of(nobody_else) == 1; }))
+                return std::string{"what the worker before has started is still there"};
             const auto forks = sg::Sandbox{asking, {.limits = {.processes = most}}}.call([] {
                 int count = 0;
                 for (pid_t pid = 0; count < 50 && (pid = ::fork()) >= 0; ++count)
@@ -167,7 +169,7 @@ TEST_CASE("a limit on processes that the kernel would not hold a worker to is re
     const auto refused = [](int capability) {
         return support::in_fork([capability] {
             ::prctl(PR_SET_KEEPCAPS, 1);
-            if (::setresuid(54321, 54321, 54321) != 0) return std::string{"cannot become another user"};
+            if (::setresuid(54324, 54324, 54324) != 0) return std::string{"cannot become another user"};
             __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
             __user_cap_data_struct data[2]{};
             if (capability >= 0) data[0].permitted = data[0].effective = 1U << capability;
