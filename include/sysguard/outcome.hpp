@@ -3,6 +3,7 @@
 #include "abi/errno_names.hpp"
 #include "abi/error.hpp"
 #include "abi/signal_names.hpp"
+#include "process/layer.hpp"
 #include "supervise/decode.hpp"
 #include "supervise/ending.hpp"
 
@@ -85,11 +86,14 @@ public:
 
     const Usage& usage() const noexcept { return usage_; }
 
+    /// Why the worker went without a layer that was asked for as optional (`Options::optional`); empty where it had it.
+    const std::string& missing(Layer layer) const noexcept { return missing_.reason(layer); }
+
     /// The program or "function", as given.
     const std::string& name() const noexcept { return name_; }
 
     /// One paragraph for a person. What a worker says is shown in ASCII: other bytes as escapes, for terminals' sake.
-    std::string explain() const { return printable(name_) + " " + reason() + "." + handlers_text(); }
+    std::string explain() const { return printable(name_) + " " + reason() + "." + handlers_text() + missing_text(); }
 
 private:
     friend class detail::OutcomeMaker;
@@ -131,8 +135,18 @@ private:
 
     std::string handlers_text() const {
         if (failed_handlers_ == 0) return {};
-        return " " + std::to_string(failed_handlers_) + " of its calls were refused because a handler threw: " +
-               printable(handler_message_) + ".";
+        return " " + std::to_string(failed_handlers_) +
+               " of its calls were refused because a handler threw: " + printable(handler_message_) + ".";
+    }
+
+    std::string missing_text() const {
+        std::string text;
+        for (int i = 0; i < layer_count; ++i) {
+            const auto layer = static_cast<Layer>(i);
+            if (!missing(layer).empty())
+                text += std::string{" It went without the "} + sysguard::name(layer) + ": " + missing(layer) + ".";
+        }
+        return text;
     }
 
     std::string signal_text() const {
@@ -169,6 +183,7 @@ private:
     Usage usage_{};
     unsigned failed_handlers_ = 0;
     std::string handler_message_{};
+    process::MissingLayers missing_{};
     std::string name_{};
     std::string message_{};
 };

@@ -4,6 +4,7 @@
 #include "detail/outcome_maker.hpp"
 #include "outcome.hpp"
 #include "policy.hpp"
+#include "process/options.hpp"
 #include "process/order.hpp"
 #include "process/result_codec.hpp"
 #include "process/start_function.hpp"
@@ -32,19 +33,6 @@
 
 namespace sysguard {
 
-/// What a sandbox gives its workers besides the policy.
-struct Options {
-    Limits limits{};
-
-    /// The most bytes that a function's result may have, in the worker and in the host's memory: a vector's elements
-    /// with their size there, sizeof(std::string) and the characters of a string. Memory is taken only as a worker
-    /// writes to it.
-    std::size_t most_result = 64_MiB;
-
-    /// The most bytes that the host copies of one buffer of a pending call.
-    std::size_t most_read = 1_MiB;
-};
-
 /// Runs code that is not trusted in processes of its own, under a policy. Immutable: any number of threads may use one
 /// at a time. What happens to a worker is its `Outcome`; `Error` is thrown for what the host got wrong and for a
 /// machine that refuses.
@@ -60,8 +48,7 @@ public:
     /// it is none, E2BIG where the filter has no room for what a worker needs to start. Linux 5.7.
     template <std::size_t rules, std::size_t nodes, bool contexts>
     explicit Sandbox(const Policy<rules, nodes, contexts>& of_workers, const Options& options = {})
-        : core_{new detail::Core{of_workers.view(), of_workers.program(), options.limits, of_workers.context(),
-                                 options.most_read}},
+        : core_{new detail::Core{of_workers.view(), of_workers.program(), options, of_workers.context()}},
           most_result_{options.most_result} {}
 
     /// Runs a program to its end, or to its wall-clock limit. `command` is its path, taken as it stands, and its
@@ -137,9 +124,7 @@ private:
         supervise::Watch watch{std::move(child), start, core_->watch_settings(launch)};
         supervisor.add(watch);
         supervisor.run(watch);
-        const process::Confinement& confinement = core_->confinement();
-        return detail::OutcomeMaker{watch.take_ending(), std::move(name), confinement.limits(),
-                                    confinement.kills_in_the_kernel()};
+        return detail::OutcomeMaker{watch.take_ending(), std::move(name), core_->confinement()};
     }
 
     template <class Body>

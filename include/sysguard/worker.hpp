@@ -171,11 +171,9 @@ private:
     }
 
     void finish() noexcept {
-        const process::Confinement& confinement = state_->core->confinement();
         try {
-            state_->outcome = detail::OutcomeMaker{state_->watch->take_ending(), state_->name, confinement.limits(),
-                                                   confinement.kills_in_the_kernel()}
-                                  .program();
+            state_->outcome =
+                detail::OutcomeMaker{state_->watch->take_ending(), state_->name, state_->core->confinement()}.program();
         } catch (const std::bad_alloc&) {
             state_->name.clear();  // what is left is an outcome that says that its story is lost
         }

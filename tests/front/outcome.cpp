@@ -1,5 +1,6 @@
 #include <sysguard/detail/outcome_maker.hpp>
 #include <sysguard/outcome.hpp>
+#include <sysguard/policy.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,9 +17,13 @@ using sg::supervise::Ending;
 
 namespace {
 
+constexpr sg::Policy killing{sg::foreign.kill_now(), sg::otherwise.kill_now()};
+constexpr sg::Policy silent{sg::foreign.deny(EPERM), sg::otherwise.deny(EPERM)};
+
 sg::Outcome make(Ending ending, const sg::Limits& limits = {}, std::string name = "program",
-                 bool filter_kills = false) {
-    return sg::detail::OutcomeMaker{std::move(ending), std::move(name), limits, filter_kills}.program();
+                 const sg::Policy<0, 0, false>& policy = silent) {
+    const sg::process::Confinement confinement{policy.view(), policy.program(), {.limits = limits}};
+    return sg::detail::OutcomeMaker{std::move(ending), std::move(name), confinement}.program();
 }
 
 Ending exited(int code) {
@@ -79,7 +84,7 @@ TEST_CASE("a violation, before anything else") {
     CHECK(outcome.explain() ==
           "program was killed for a system call that its policy forbids: system call 5 of an unknown "
           "ABI at address 0x1234 in thread 9.");
-    const sg::Outcome silent = make(killed(SIGSYS), {}, "program", true);
+    const sg::Outcome silent = make(killed(SIGSYS), {}, "program", killing);
     CHECK(silent.kind() == Kind::violation);
     CHECK(silent.violation() == nullptr);
     CHECK(make(killed(SIGSYS)).kind() == Kind::signalled);  // a signal like others: its filter never kills

@@ -31,7 +31,7 @@ const rlimit* limit(const sg::process::detail::Plan& plan, int resource) {
 }  // namespace
 
 TEST_CASE("a plan for a program") {
-    const Confinement confinement{asking.view(), asking.program(), {.memory = 64_MiB, .cpu = 100ms}};
+    const Confinement confinement{asking.view(), asking.program(), {.limits = {.memory = 64_MiB, .cpu = 100ms}}};
     Child child;
     Order order = Order::program(confinement, {"/bin/true", "x"}, {.environment = {"A=b"}, .directory = "/tmp"}, child);
     const auto& plan = order.plan();
@@ -84,7 +84,7 @@ TEST_CASE("the pass is forgotten when the program has started") {
 }
 
 TEST_CASE("a function's memory comes on top of what it shares with the host") {
-    const Confinement confinement{silent.view(), silent.program(), {.memory = 64_MiB}};
+    const Confinement confinement{silent.view(), silent.program(), {.limits = {.memory = 64_MiB}}};
     Child child;
     Order order = Order::function(confinement, {}, child);
     CHECK(limit(order.plan(), RLIMIT_AS)->rlim_cur > 65_MiB);

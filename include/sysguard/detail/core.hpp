@@ -4,6 +4,7 @@
 #include "../policy/handler.hpp"
 #include "../process/confinement.hpp"
 #include "../process/launch.hpp"
+#include "../process/options.hpp"
 #include "../supervise/rulebook.hpp"
 #include "../supervise/supervisor.hpp"
 
@@ -21,12 +22,12 @@ class Core {
 public:
     using Supervisor = supervise::Supervisor;
 
-    Core(const policy::View& policy, const filter::ProgramView& program, const Limits& limits,
-         policy::SharedContext context, std::size_t most_read)
-        : confinement_{policy, program, limits},
+    Core(const policy::View& policy, const filter::ProgramView& program, const Options& options,
+         policy::SharedContext context)
+        : confinement_{policy, program, options},
           rules_{confinement_.policy()},
           context_{std::move(context)},
-          most_read_{most_read} {}
+          most_read_{options.most_read} {}
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
     ~Core() { delete supervisor_; }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../outcome.hpp"
-#include "../process/limits.hpp"
+#include "../process/confinement.hpp"
 #include "../process/result_area.hpp"
 
 #include <chrono>
@@ -21,9 +21,9 @@ class OutcomeMaker {
 public:
     using Kind = Outcome::Kind;
 
-    /// `filter_kills`: the worker's filter has the kernel kill for some calls.
-    OutcomeMaker(supervise::Ending&& ending, std::string name, const Limits& limits, bool filter_kills)
+    OutcomeMaker(supervise::Ending&& ending, std::string name, const process::Confinement& confinement)
         : ending_{std::move(ending)} {
+        outcome_.missing_ = confinement.missing();
         outcome_.name_ = std::move(name);
         outcome_.failure_ = ending_.failure;
         outcome_.violation_ = std::move(ending_.violation);
@@ -36,7 +36,7 @@ public:
         outcome_.usage_.system = to_duration(ending_.status.used.ru_stime);
         outcome_.usage_.peak_memory = static_cast<std::uint64_t>(ending_.status.used.ru_maxrss) * 1024;
         if (ending_.status.known && !ending_.status.exited) outcome_.signal_ = ending_.status.value;
-        judge(limits, filter_kills);
+        judge(confinement.limits(), confinement.kills_in_the_kernel());
     }
 
     Outcome program() && { return std::move(outcome_); }

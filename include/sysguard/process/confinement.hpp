@@ -8,7 +8,7 @@
 #include "detail/entry_filter.hpp"
 #include "detail/host_facts.hpp"
 #include "detail/plan.hpp"
-#include "limits.hpp"
+#include "options.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -22,14 +22,15 @@ namespace sysguard::process {
 class Confinement {
 public:
     /// Throws `Error` where a limit cannot be kept, or a rule is for what a worker may always do.
-    Confinement(const policy::View& policy, const filter::ProgramView& program, const Limits& limits)
+    Confinement(const policy::View& policy, const filter::ProgramView& program, const Options& options)
         : rules_{policy.rules, policy.rule_count},
           nodes_{policy.nodes, node_count(policy)},
           otherwise_{policy.otherwise},
           foreign_{policy.foreign},
           entry_filter_{program},
           tasks_{policy::tasks_of(policy)},
-          limits_{limits} {
+          limits_{options.limits} {
+        const Limits& limits = limits_;
         refuse_rules_against_the_end(policy);
         if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
             throw Error{EINVAL, "limit time: to nothing or less; leave the limit out, or give it a time"};
@@ -49,6 +50,8 @@ public:
     policy::View policy() const noexcept { return {rules_.data(), rules_.size(), nodes_.data(), otherwise_, foreign_}; }
     const detail::EntryFilter& entry_filter() const noexcept { return entry_filter_; }
     const Limits& limits() const noexcept { return limits_; }
+    /// The layers that were optional and are not there.
+    const MissingLayers& missing() const noexcept { return missing_; }
     policy::Tasks tasks() const noexcept { return tasks_; }
     bool asks_the_host() const noexcept { return asks_the_host_; }
     bool kills_in_the_kernel() const noexcept { return entry_filter_.returns(SECCOMP_RET_KILL_PROCESS); }
@@ -82,6 +85,7 @@ private:
     detail::EntryFilter entry_filter_;
     policy::Tasks tasks_;
     Limits limits_;
+    MissingLayers missing_{};
     bool asks_the_host_ = false;
 };
 

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "layer.hpp"
+#include "limits.hpp"
+
+#include <cstddef>
+
+namespace sysguard {
+
+/// What a sandbox gives its workers besides the policy.
+struct Options {
+    Limits limits{};
+
+    /// Layers that workers go without where the machine does not offer them. What is not named here is required: where
+    /// it is missing, there is no sandbox.
+    Layers optional{};
+
+    /// The most bytes that a function's result may have, in the worker and in the host's memory: a vector's elements
+    /// with their size there, sizeof(std::string) and the characters of a string. Memory is taken only as a worker
+    /// writes to it.
+    std::size_t most_result = 64_MiB;
+
+    /// The most bytes that the host copies of one buffer of a pending call.
+    std::size_t most_read = 1_MiB;
+};
+
+}  // namespace sysguard
