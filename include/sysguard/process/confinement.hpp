@@ -8,6 +8,7 @@
 #include "detail/entry_filter.hpp"
 #include "detail/host_facts.hpp"
 #include "detail/plan.hpp"
+#include "landlock.hpp"
 #include "options.hpp"
 
 #include <cerrno>
@@ -18,10 +19,12 @@
 
 namespace sysguard::process {
 
-/// What holds for every worker of a sandbox: rules, filter, limits. Owns copies of all of it. Immutable, thread-safe.
+/// What holds for every worker of a sandbox: rules, filter, limits, what Landlock holds it to. Owns copies of all of
+/// it. Immutable, thread-safe.
 class Confinement {
 public:
-    /// Throws `Error` where a limit cannot be kept, or a rule is for what a worker may always do.
+    /// Throws `Error` where a limit cannot be kept, a layer is missing, a path cannot be opened, or a rule is for what
+    /// a worker may always do.
     Confinement(const policy::View& policy, const filter::ProgramView& program, const Options& options)
         : rules_{policy.rules, policy.rule_count},
           nodes_{policy.nodes, node_count(policy)},
@@ -29,7 +32,8 @@ public:
           foreign_{policy.foreign},
           entry_filter_{program},
           tasks_{policy::tasks_of(policy)},
-          limits_{options.limits} {
+          limits_{options.limits},
+          landlock_{options, missing_} {
         const Limits& limits = limits_;
         refuse_rules_against_the_end(policy);
         if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
@@ -49,6 +53,7 @@ public:
 
     policy::View policy() const noexcept { return {rules_.data(), rules_.size(), nodes_.data(), otherwise_, foreign_}; }
     const detail::EntryFilter& entry_filter() const noexcept { return entry_filter_; }
+    const Landlock& landlock() const noexcept { return landlock_; }
     const Limits& limits() const noexcept { return limits_; }
     /// The layers that were optional and are not there.
     const MissingLayers& missing() const noexcept { return missing_; }
@@ -86,6 +91,7 @@ private:
     policy::Tasks tasks_;
     Limits limits_;
     MissingLayers missing_{};
+    Landlock landlock_;
     bool asks_the_host_ = false;
 };
 

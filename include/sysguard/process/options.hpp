@@ -1,7 +1,10 @@
 #pragma once
 
+#include "files.hpp"
 #include "layer.hpp"
 #include "limits.hpp"
+#include "network.hpp"
+#include "scopes.hpp"
 
 #include <cstddef>
 
@@ -9,6 +12,9 @@ namespace sysguard {
 
 /// What a sandbox gives its workers besides the policy.
 struct Options {
+    Files files{};
+    Network network{};
+    Scopes scopes{};
     Limits limits{};
 
     /// Layers that workers go without where the machine does not offer them. What is not named here is required: where

@@ -78,6 +78,7 @@ private:
             throw Error{errno, "draw a random number"};
         plan_.host = ::getpid();
         plan_.umask = launch.umask;
+        plan_.ruleset = confinement.landlock().ruleset();
         plan_.wants_listener = confinement.asks_the_host();
         if (confinement.tasks().processes || confinement.tasks().untied)
             if (const int error = child.guard.start(confinement.tasks().groups); error != 0)

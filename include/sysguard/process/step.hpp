@@ -17,6 +17,7 @@ enum class Step : std::uint8_t {
     limits,
     signals,
     no_new_privs,
+    landlock,
     filter,
     hand_over,
     execute,
@@ -35,6 +36,7 @@ constexpr const char* name(Step step) noexcept {
         case Step::limits: return "set its limits";
         case Step::signals: return "reset its signals";
         case Step::no_new_privs: return "set no_new_privs";
+        case Step::landlock: return "enter its Landlock domain";
         case Step::filter: return "install the seccomp filter";
         case Step::hand_over: return "hand the listener over to the host";
         case Step::execute: return "execute the program";

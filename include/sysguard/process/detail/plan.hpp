@@ -42,6 +42,7 @@ struct Plan {
     std::size_t own_pid_at = 0;  ///< the instruction that compares with the worker's process id
     bool wants_listener = false;
     int channel = -1;  ///< the worker's end of the socket that takes the listener to the host, or -1
+    int ruleset = -1;  ///< of Landlock: what the worker is held to, or -1
 
     const char* path = nullptr;
     char* const* argv = nullptr;

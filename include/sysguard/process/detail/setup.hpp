@@ -1,6 +1,7 @@
 #pragma once
 
 #include "directory.hpp"
+#include "landlock_rules.hpp"
 #include "plan.hpp"
 #include "raw_call.hpp"
 
@@ -53,12 +54,18 @@ SYSGUARD_BARE inline long close_gap(unsigned first, unsigned last) noexcept {
     return 0;
 }
 
-/// Closes a gap, but for the channel.
+/// Closes a gap, but for what the start itself needs.
 SYSGUARD_BARE inline long close_gap(const Plan& plan, unsigned first, unsigned last) noexcept {
-    const auto channel = static_cast<unsigned>(plan.channel);
-    if (plan.channel < 0 || channel < first || channel > last) return close_gap(first, last);
-    const long result = channel > first ? close_gap(first, channel - 1) : 0;
-    return result < 0 ? result : close_gap(channel + 1, last);
+    const int needed[] = {plan.channel < plan.ruleset ? plan.channel : plan.ruleset,
+                          plan.channel < plan.ruleset ? plan.ruleset : plan.channel};
+    for (const int fd : needed) {
+        const auto kept = static_cast<unsigned>(fd);
+        if (fd < 0 || kept < first || kept > last) continue;
+        const long result = kept > first ? close_gap(first, kept - 1) : 0;
+        if (result < 0) return result;
+        first = kept + 1;
+    }
+    return close_gap(first, last);
 }
 
 /// A duplicate that is in nobody's way.
@@ -73,6 +80,11 @@ SYSGUARD_BARE inline long duplicate_aside(const Plan& plan, int fd) noexcept {
 
 /// Brings every descriptor to its place and closes all others.
 SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
+    if (plan.ruleset >= 0 && is_target(plan, plan.ruleset)) {
+        const long aside = duplicate_aside(plan, plan.ruleset);
+        if (aside < 0) return aside;
+        plan.ruleset = static_cast<int>(aside);
+    }
     for (std::size_t i = 0; i < plan.move_count; ++i) {
         const int from = plan.moves[i].from;
         if (from < 0 || from == plan.moves[i].to || !is_target(plan, from)) continue;
@@ -150,6 +162,14 @@ SYSGUARD_BARE inline long set_limits(const Plan& plan) noexcept {
     return 0;
 }
 
+/// The ruleset is the sandbox's: it is closed here, where the worker could change what holds for those after it.
+SYSGUARD_BARE inline long enter_landlock(Plan& plan) noexcept {
+    if (plan.ruleset < 0) return 0;
+    const long result = landlock::enter(plan.ruleset);
+    raw_call(SYS_close, plan.ruleset);
+    return result;
+}
+
 /// All steps between the descriptors and the filter, but for the tie to the host, which comes first of all. Returns
 /// false, with the failure noted, where one fails.
 SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
@@ -159,7 +179,8 @@ SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
     raw_call(SYS_umask, plan.umask);
     if (!check(plan, Step::limits, set_limits(plan))) return false;
     if (!check(plan, Step::signals, reset_signals())) return false;
-    return check(plan, Step::no_new_privs, raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    if (!check(plan, Step::no_new_privs, raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) return false;
+    return check(plan, Step::landlock, enter_landlock(plan));
 }
 
 /// Installs the filter on the calling thread, or with TSYNC on its whole process. From here on only what the filter
