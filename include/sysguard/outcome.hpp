@@ -162,6 +162,10 @@ private:
             text +=
                 " (it is inside a sandbox that has a listener already, and the kernel allows one: write kill_now() "
                 "for kill(), sg::foreign.kill_now() too, and fake() nothing but 0)";
+        if (failure_.step == process::Step::execute && failure_.error == EACCES && is_held_to_files_)
+            text +=
+                " (Options::files: the program, the interpreter that its first line names, or its dynamic loader is "
+                "under no path with read_only() or execute())";
         if (failure_.step == process::Step::execute && name_.find('/') == std::string::npos)
             text += " (a name without a slash is not looked for in PATH)";
         return text;
@@ -184,6 +188,7 @@ private:
     unsigned failed_handlers_ = 0;
     std::string handler_message_{};
     process::MissingLayers missing_{};
+    bool is_held_to_files_ = false;  ///< by Landlock
     std::string name_{};
     std::string message_{};
 };

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <memory>
@@ -91,6 +92,40 @@ TEST_CASE("the entry filter: numbers of other ABIs do not pass for those calls")
         data.nr = static_cast<int>(static_cast<std::uint32_t>(number) | 0x40000000);
         CHECK(filter::interpret({entry.data(), entry.size()}, data).value != SECCOMP_RET_ALLOW);
     }
+}
+
+TEST_CASE("the entry filter: where TCP ports are held, no other way to them") {
+    sg::process::detail::EntryFilter entry{kills_now.program(), true};
+    constexpr auto fails = [](int error) { return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error); };
+    constexpr std::uint32_t policy = SECCOMP_RET_KILL_PROCESS;
+    constexpr std::uint64_t high = 1ULL << 32, fast_open = 0x20000000;
+    const auto value = [&](int number, std::uint64_t a0, std::uint64_t a1, std::uint64_t a2, std::uint64_t a3) {
+        const seccomp_data data{number, sg::abi::audit_architecture(sg::abi::native_abi), 0, {a0, a1, a2, a3}};
+        return filter::interpret({entry.data(), entry.size()}, data).value;
+    };
+    CHECK(filter::is_valid({entry.data(), entry.size()}));
+    for (const std::uint64_t protocol : {256, 262}) {
+        CHECK(value(SYS_socket, 2, 1, protocol, 0) == fails(EPROTONOSUPPORT));
+        CHECK(value(SYS_socket, 10, 1, protocol | high, 0) == fails(EPROTONOSUPPORT));
+    }
+    CHECK(value(SYS_socket, 43, 1, 0, 0) == fails(EPROTONOSUPPORT));
+    CHECK(value(SYS_socket, 2, 1, 6, 262) == policy);
+    CHECK(value(SYS_socket, 2, 262, 0, 0) == policy);
+    CHECK(value(SYS_sendto, 0, 0, 0, fast_open | 1) == fails(EOPNOTSUPP));
+    CHECK(value(SYS_sendmmsg, 0, 0, 0, fast_open | high) == fails(EOPNOTSUPP));
+    CHECK(value(SYS_sendmsg, 0, 0, fast_open, 0) == fails(EOPNOTSUPP));
+    CHECK(value(SYS_sendto, fast_open, fast_open, fast_open, ~fast_open) == policy);
+    CHECK(value(SYS_sendmsg, fast_open, fast_open, ~fast_open, fast_open) == policy);
+    CHECK(value(SYS_setsockopt, 0, 6, 31, 0) == fails(EOPNOTSUPP));
+    CHECK(value(SYS_setsockopt, 31, 6, 30, 0) == policy);
+    CHECK(value(SYS_setsockopt, 6, 1, 31, 0) == policy);
+    CHECK(value(sg::sys::io_uring_setup, 0, 0, 0, 0) == fails(EPERM));
+    CHECK(value(SYS_read, 43, 6, 31, fast_open) == SECCOMP_RET_ALLOW);
+    CHECK(value(SYS_write, 43, 6, 31, fast_open) == policy);
+    CHECK(value(SYS_exit, 0, 0, 0, 0) == SECCOMP_RET_ALLOW);
+    CHECK(value(SYS_execve, 0, 0, 0, 0) == policy);
+    const seccomp_data foreign{SYS_socket, sg::abi::audit_architecture(sg::abi::Abi::i386), 0, {43}};
+    CHECK(filter::interpret({entry.data(), entry.size()}, foreign).value == policy);
 }
 
 TEST_CASE("a filter that fits alone but not with what a worker needs to start") {

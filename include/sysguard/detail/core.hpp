@@ -43,6 +43,7 @@ public:
         if (launch.output.kind() == Stdio::Kind::captured) settings.most_output = launch.output.most();
         if (launch.error.kind() == Stdio::Kind::captured) settings.most_error = launch.error.most();
         settings.most_read = most_read_;
+        settings.ruleset = confinement_.landlock().ruleset();
         return settings;
     }
 

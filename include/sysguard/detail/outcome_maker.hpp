@@ -24,6 +24,7 @@ public:
     OutcomeMaker(supervise::Ending&& ending, std::string name, const process::Confinement& confinement)
         : ending_{std::move(ending)} {
         outcome_.missing_ = confinement.missing();
+        outcome_.is_held_to_files_ = confinement.landlock().holds_files();
         outcome_.name_ = std::move(name);
         outcome_.failure_ = ending_.failure;
         outcome_.violation_ = std::move(ending_.violation);

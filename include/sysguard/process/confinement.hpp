@@ -30,10 +30,10 @@ public:
           nodes_{policy.nodes, node_count(policy)},
           otherwise_{policy.otherwise},
           foreign_{policy.foreign},
-          entry_filter_{program},
+          landlock_{options, missing_},
+          entry_filter_{program, landlock_.holds_ports()},
           tasks_{policy::tasks_of(policy)},
-          limits_{options.limits},
-          landlock_{options, missing_} {
+          limits_{options.limits} {
         const Limits& limits = limits_;
         refuse_rules_against_the_end(policy);
         if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
@@ -87,11 +87,11 @@ private:
     Block<policy::BoundNode> nodes_;
     Decision otherwise_;
     Decision foreign_;
+    MissingLayers missing_{};
+    Landlock landlock_;
     detail::EntryFilter entry_filter_;
     policy::Tasks tasks_;
     Limits limits_;
-    MissingLayers missing_{};
-    Landlock landlock_;
     bool asks_the_host_ = false;
 };
 

@@ -47,7 +47,8 @@ public:
     Network(Kind kind = host) noexcept : kind_{kind} {}
 
     /// The host's, but of TCP these ports alone (Landlock, Linux 6.7): to connect or bind to another one fails with
-    /// EACCES.
+    /// EACCES. What the kernel does not hold to that is refused, whatever the policy says: sockets of MPTCP and SMC,
+    /// which reach TCP ports (EPROTONOSUPPORT), MSG_FASTOPEN and TCP_ULP (EOPNOTSUPP), and io_uring_setup (EPERM).
     ///
     /// Not held by this, so a matter of the policy's: which addresses; all that is no TCP, such as UDP and raw sockets;
     /// listen(2) on a socket that is not bound, which gets a port that the kernel chooses; sockets that the worker is

@@ -67,6 +67,7 @@ struct Line {
     pid_t worker = -1;   ///< its first process
     pid_t session = -1;  ///< the same, as a session's id
     std::size_t most_read = 0;
+    int ruleset = -1;  ///< of Landlock: what the worker is held to; borrowed; -1: nothing
 
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     Desk* desk = nullptr;  ///< under the mutex; nullptr when the worker has ended

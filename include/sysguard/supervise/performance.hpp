@@ -207,8 +207,7 @@ private:
         if (!answers_itself_)
             return Listener::add_descriptor(listener_, call_.id, static_cast<int>(fd), closes_on_exec(), false);
         __atomic_store_n(&is_delivering_, true, __ATOMIC_SEQ_CST);
-        const long result =
-            Listener::add_descriptor(listener_, call_.id, static_cast<int>(fd), closes_on_exec(), true);
+        const long result = Listener::add_descriptor(listener_, call_.id, static_cast<int>(fd), closes_on_exec(), true);
         is_delivered_ = result >= 0 || result == -ENOENT;
         return result;
     }
@@ -229,7 +228,7 @@ private:
     /// Closes all of the host's descriptors but those that the call is about.
     SYSGUARD_BARE long close_others() const noexcept {
         for (int from = 0;;) {
-            int kept = nearer(-1, listener_, from);
+            int kept = nearer(nearer(-1, listener_, from), job_.ruleset, from);
             for (const int fd : job_.fds) kept = nearer(kept, fd, from);
             if (messages_)
                 for (const process::Descriptor& fd : messages_->descriptors()) kept = nearer(kept, fd.get(), from);

@@ -38,6 +38,7 @@ public:
     void prepare() {
         performer_ = perform::performer(call_.number);
         job_.caller = {call_.thread, process_of(call_.thread), call_.line->session};
+        job_.ruleset = call_.line->ruleset;
         for (int i = 0; i < call_.call->argument_count(); ++i) prepare_argument(i);
         for (int i = 0; i < abi::max_arguments; ++i)
             if (call_.copies[i].is_decided) job_.decided[i] = call_.copies[i].place.c_str();

@@ -41,6 +41,7 @@ public:
         std::optional<std::size_t> most_output{};  ///< of bytes to collect
         std::optional<std::size_t> most_error{};
         std::size_t most_read = std::size_t{1} << 20;  ///< bytes of one buffer of a call
+        int ruleset = -1;                              ///< of Landlock; borrowed; -1: none
     };
 
     Watch(process::Child&& child, Clock::time_point started, const Settings& settings) noexcept
@@ -106,6 +107,7 @@ private:
         line_ = LineShare{line};
         line->worker = line->session = child_.pid;
         line->most_read = settings_.most_read;
+        line->ruleset = settings_.ruleset;
         line->desk = &desk;
         line->watch = this;
         return line->listener.open(std::move(child_.listener));

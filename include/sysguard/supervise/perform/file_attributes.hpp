@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../../abi/numbers.hpp"
+#include "../detail/domain.hpp"
 #include "../detail/locate.hpp"
 #include "job.hpp"
 #include "place.hpp"
@@ -65,6 +66,7 @@ SYSGUARD_BARE inline long truncate_file(Job& job) noexcept {
     if (length < 0) return -EINVAL;
     Place place;
     if (const long result = detail::locate(job, 0, Last::follow, place); result < 0) return result;
+    if (const long result = detail::enter_domain(job); result < 0) return result;
     return raw_call(SYS_truncate, detail::FdPath{place.object.get()}.text, length);
 }
 

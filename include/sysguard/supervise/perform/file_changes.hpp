@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../../abi/numbers.hpp"
+#include "../detail/domain.hpp"
 #include "../detail/locate.hpp"
 #include "job.hpp"
 #include "place.hpp"
@@ -26,6 +27,7 @@ SYSGUARD_BARE inline long remove_file(Job& job) noexcept {
     Place place;
     if (const long result = detail::locate(job, at, Last::given, place); result < 0) return result;
     if (place.is_root && (flags & AT_REMOVEDIR) != 0) return -EBUSY;
+    if (const long result = detail::enter_domain(job); result < 0) return result;
     return raw_call(SYS_unlinkat, place.directory.get(), place.given_name(), flags);
 }
 
@@ -34,6 +36,7 @@ SYSGUARD_BARE inline long make_directory(Job& job) noexcept {
     const int at = detail::path_position(job);
     Place place;
     if (const long result = detail::locate(job, at, Last::given, place); result < 0) return result;
+    if (const long result = detail::enter_domain(job); result < 0) return result;
     const auto mode = static_cast<unsigned>(detail::argument(job, abi::ArgName::mode));
     return raw_call(SYS_mkdirat, place.directory.get(), place.given_name(), mode);
 }
@@ -47,6 +50,7 @@ SYSGUARD_BARE inline long make_node(Job& job) noexcept {
     if (trial != -EBADF) return trial;
     Place place;
     if (const long result = detail::locate(job, at, Last::given, place); result < 0) return result;
+    if (const long result = detail::enter_domain(job); result < 0) return result;
     return raw_call(SYS_mknodat, place.directory.get(), place.given_name(), mode, device);
 }
 
@@ -61,6 +65,7 @@ SYSGUARD_BARE inline long rename_file(Job& job) noexcept {
     Place old_place, new_place;
     if (const long result = detail::locate(job, from, Last::given, old_place); result < 0) return result;
     if (const long result = detail::locate(job, to, Last::given, new_place); result < 0) return result;
+    if (const long result = detail::enter_domain(job); result < 0) return result;
     return raw_call(SYS_renameat2, old_place.directory.get(), old_place.given_name(), new_place.directory.get(),
                     new_place.given_name(), flags);
 }
@@ -78,6 +83,7 @@ SYSGUARD_BARE inline long link_file(Job& job) noexcept {
     const bool may_be_empty = (flags & AT_EMPTY_PATH) != 0;
     if (const long result = detail::locate(job, from, last, old_place, may_be_empty); result < 0) return result;
     if (const long result = detail::locate(job, to, Last::given, new_place); result < 0) return result;
+    if (const long result = detail::enter_domain(job); result < 0) return result;
     return raw_call(SYS_linkat, AT_FDCWD, detail::FdPath{old_place.object.get()}.text, new_place.directory.get(),
                     new_place.given_name(), AT_SYMLINK_FOLLOW);
 }
@@ -92,6 +98,7 @@ SYSGUARD_BARE inline long make_link(Job& job) noexcept {
     if (trial != -EBADF) return trial;
     Place place;
     if (const long result = detail::locate(job, at, Last::given, place); result < 0) return result;
+    if (const long result = detail::enter_domain(job); result < 0) return result;
     return raw_call(SYS_symlinkat, text, place.directory.get(), place.given_name());
 }
 

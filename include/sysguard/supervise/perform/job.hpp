@@ -52,6 +52,9 @@ struct Job {
     int root = -1;  ///< the worker's root directory (O_PATH), in the performer's table
     int cwd = -1;   ///< the worker's working directory (O_PATH)
 
+    /// Of Landlock: what the worker is held to, in the performer's table; -1: nothing. The performer stands outside.
+    int ruleset = -1;
+
     bool has_full_table = false;  ///< the worker's table of descriptors has no room for another one: EMFILE
 
     void* extra = nullptr;  ///< what the call's own preparation made

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../../abi/numbers.hpp"
+#include "../detail/domain.hpp"
 #include "../detail/locate.hpp"
 #include "job.hpp"
 #include "place.hpp"
@@ -31,11 +32,11 @@ SYSGUARD_BARE inline long reopen(const Place& place, int flags, unsigned mode) n
     return raw_call(SYS_openat, AT_FDCWD, FdPath{place.object.get()}.text, flags & ~O_NOFOLLOW, mode);
 }
 
-SYSGUARD_BARE inline long open_existing(const Job& job, int at, int flags, unsigned mode,
-                                        std::uint64_t resolve) noexcept {
+SYSGUARD_BARE inline long open_existing(Job& job, int at, int flags, unsigned mode, std::uint64_t resolve) noexcept {
     Place place;
     const Last last = (flags & O_NOFOLLOW) != 0 ? Last::keep : Last::follow;
     if (const long result = locate(job, at, last, place, false, resolve); result < 0) return result;
+    if (const long result = enter_domain(job); result < 0) return result;
     if ((flags & O_PATH) == 0) return reopen(place, flags, mode);
     if ((flags & O_DIRECTORY) != 0 && !place.identity.is(S_IFDIR)) return -ENOTDIR;
     return place.object.release();
@@ -43,13 +44,13 @@ SYSGUARD_BARE inline long open_existing(const Job& job, int at, int flags, unsig
 
 /// Opens with O_CREAT. What the walk saw in the last place may be another thing by now: a link that has come there is
 /// not followed, but walked.
-SYSGUARD_BARE inline long open_creating(const Job& job, int at, int flags, unsigned mode,
-                                        std::uint64_t resolve) noexcept {
+SYSGUARD_BARE inline long open_creating(Job& job, int at, int flags, unsigned mode, std::uint64_t resolve) noexcept {
     constexpr int most_walks = 40;
     const Last last = (flags & (O_EXCL | O_NOFOLLOW)) != 0 ? Last::given : Last::create;
     for (int walks = 0; walks < most_walks; ++walks) {
         Place place;
         if (const long result = locate(job, at, last, place, false, resolve); result < 0) return result;
+        if (const long result = enter_domain(job); result < 0) return result;
         if (place.jumped) return reopen(place, flags, mode);
         if (place.directory.get() < 0) return raw_call(SYS_openat, place.object.get(), ".", flags, mode);
         const long fd = raw_call(SYS_openat, place.directory.get(), place.given_name(), flags | O_NOFOLLOW, mode);
@@ -58,7 +59,7 @@ SYSGUARD_BARE inline long open_creating(const Job& job, int at, int flags, unsig
     return -ELOOP;
 }
 
-SYSGUARD_BARE inline long open_path(const Job& job, int at, int flags, unsigned mode, std::uint64_t resolve) noexcept {
+SYSGUARD_BARE inline long open_path(Job& job, int at, int flags, unsigned mode, std::uint64_t resolve) noexcept {
     if ((flags & O_PATH) != 0) flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW;
     flags |= O_CLOEXEC;
     if ((flags & O_PATH) != 0) return open_existing(job, at, flags, mode, resolve);

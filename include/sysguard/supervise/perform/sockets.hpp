@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../detail/bare_text.hpp"
+#include "../detail/domain.hpp"
 #include "../detail/locate.hpp"
 #include "../detail/socket_address.hpp"
 #include "job.hpp"
@@ -28,13 +29,14 @@ SYSGUARD_BARE inline long flags_of(const Job& job, int fd) noexcept {
 }
 
 /// Sends one message; `flags` are a register's.
-SYSGUARD_BARE inline long send_message(const Job& job, int fd, const Outgoing& outgoing, const Message& message,
+SYSGUARD_BARE inline long send_message(Job& job, int fd, const Outgoing& outgoing, const Message& message,
                                        abi::ArgName named_by, long flags) noexcept {
     Address address;
     address.given = message.name_size > 0;
     if (message.name_size > sizeof address.bytes) return -EINVAL;
     set_address(address, outgoing.bytes + message.name, message.name_size);
     if (const long error = prepare(job, fd, address, named_by, Use::send); error != 0) return error;
+    if (const long error = enter_domain(job); error != 0) return error;
     iovec data{outgoing.bytes + message.data, message.data_size};
     msghdr header;
     __builtin_memset(&header, 0, sizeof header);
@@ -95,6 +97,7 @@ SYSGUARD_BARE inline long connect(Job& job) noexcept {
             detail::sockets::prepare(job, fd, address, abi::ArgName::addr, detail::sockets::Use::connect);
         error != 0)
         return error;
+    if (const long error = detail::enter_domain(job); error != 0) return error;
     return detail::raw_call(SYS_connect, fd, address.bytes, address.size);
 }
 
@@ -108,6 +111,7 @@ SYSGUARD_BARE inline long bind(Job& job) noexcept {
     if (const long error = detail::sockets::prepare(job, fd, address, abi::ArgName::addr, detail::sockets::Use::bind);
         error != 0)
         return error;
+    if (const long error = detail::enter_domain(job); error != 0) return error;
     return detail::raw_call(SYS_bind, fd, address.bytes, address.size);
 }
 
@@ -133,6 +137,7 @@ SYSGUARD_BARE inline long sendto(Job& job) noexcept {
     if (is_cut && detail::sockets::option(fd, SO_TYPE) != SOCK_STREAM) return -EMSGSIZE;
     const long flags = detail::sockets::flags_of(job, fd);
     if (flags < 0) return flags;
+    if (const long error = detail::enter_domain(job); error != 0) return error;
     return detail::raw_call(SYS_sendto, fd, data.data, data.size, flags, address.given ? address.bytes : nullptr,
                             address.size);
 }
