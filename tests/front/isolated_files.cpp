@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -299,6 +300,31 @@ TEST_CASE("what a worker writes it cannot execute") {
     CHECK(execute_own(unrestricted(tree), tree) == 0);
     const Tree other;
     CHECK(execute_own(isolated(other), other) == EACCES);
+}
+
+TEST_CASE("what has no path is not held: a memory file can be executed") {
+    SYSGUARD_NEED_LANDLOCK(file_access);
+    const sg::process::Descriptor source{::open(helper("noop").c_str(), O_RDONLY | O_CLOEXEC)};
+    sg::Launch launch;
+    launch.descriptors = {{source.get(), 5}};
+    const sg::Result<int> result = sg::Sandbox{anything, {.files = sg::Files::none()}}.call(launch, [] {
+        char buffer[65536];
+        const int to = ::memfd_create("program", MFD_CLOEXEC);
+        for (ssize_t bytes; (bytes = ::read(5, buffer, sizeof buffer)) > 0;)
+            if (::write(to, buffer, static_cast<std::size_t>(bytes)) != bytes) return 1000;
+        const pid_t child = ::fork();
+        char name[] = "program";
+        char* const argv[] = {name, nullptr};
+        if (child == 0) {
+            ::syscall(SYS_execveat, to, "", argv, argv + 1, AT_EMPTY_PATH);
+            ::_exit(errno);
+        }
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        return WEXITSTATUS(status);
+    });
+    CAPTURE(result.explain());
+    CHECK(*result == 0);
 }
 
 TEST_CASE("device nodes are made only where it is said") {

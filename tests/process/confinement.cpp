@@ -104,7 +104,7 @@ TEST_CASE("the entry filter: where TCP ports are held, no other way to them") {
         return filter::interpret({entry.data(), entry.size()}, data).value;
     };
     CHECK(filter::is_valid({entry.data(), entry.size()}));
-    for (const std::uint64_t protocol : {256, 262}) {
+    for (const std::uint64_t protocol : {256U, 262U}) {
         CHECK(value(SYS_socket, 2, 1, protocol, 0) == fails(EPROTONOSUPPORT));
         CHECK(value(SYS_socket, 10, 1, protocol | high, 0) == fails(EPROTONOSUPPORT));
     }

@@ -31,8 +31,8 @@ public:
     FileAccess with_devices() && { return {std::move(path_), rights_ | make_devices}; }
     FileAccess with_devices() const& { return {path_, rights_ | make_devices}; }
 
-    /// ioctl(2) on devices, too. Without this a worker gets EACCES, but for what is harmless on any file (FIOCLEX,
-    /// FIONBIO, FIONREAD on no device, and the like: landlock(7)). Terminals are devices.
+    /// ioctl(2) on devices, too: without this it fails with EACCES, but for what is about the descriptor or the file
+    /// system (FIOCLEX, FIONBIO, FIGETBSZ and the like, landlock(7)). Terminals are devices.
     FileAccess with_device_control() && { return {std::move(path_), rights_ | control_devices}; }
     FileAccess with_device_control() const& { return {path_, rights_ | control_devices}; }
 
@@ -71,7 +71,7 @@ inline FileAccess execute(std::string path) {
 /// * Descriptors that the worker is given, whatever they lead to.
 /// * What needs no open file: stat, access, readlink, chdir, chroot, chmod, chown, utime and setting times, extended
 ///   attributes, flock, fcntl, opening with O_PATH, and connecting to, or sending to, a socket file.
-/// * What has no path: pipes, sockets, memory files, that a worker reaches in /proc/self/fd.
+/// * What has no path: pipes, sockets, and memory files (memfd_create), which a worker may execute, too.
 /// mount, umount and pivot_root fail with EPERM, and so does ptrace, /proc/<pid>/mem and the like, of a process
 /// outside.
 ///
