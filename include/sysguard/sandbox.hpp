@@ -119,6 +119,8 @@ public:
     }
 
 private:
+    friend class RunningPipeline;
+
     detail::OutcomeMaker make_outcome(supervise::Supervisor& supervisor, process::Child& child, const Launch& launch,
                                       supervise::Watch::Clock::time_point start, std::string name) const {
         supervise::Watch watch{std::move(child), start, core_->watch_settings(launch)};

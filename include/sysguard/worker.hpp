@@ -84,6 +84,7 @@ public:
 
 private:
     friend class Sandbox;
+    friend class RunningPipeline;
 
     using Clock = supervise::Watch::Clock;
 
@@ -99,12 +100,15 @@ private:
             if (watch != nullptr) watch->~Watch();
         }
 
+        bool is_embedded() const noexcept { return !is_lent && core->is_embedded(); }
+
         detail::CoreShare core;
         std::string name;
         process::Child child{};
         supervise::Watch::Settings settings;
         process::Order order;
         supervise::Supervisor* supervisor = nullptr;  ///< while it serves
+        bool is_lent = false;                         ///< the supervisor: it is not the core's
         supervise::Watch* watch = nullptr;            ///< in its room, once the worker has started
         alignas(supervise::Watch) char room_for_watch[sizeof(supervise::Watch)];
         std::uint32_t started = 0;  ///< futex
@@ -139,12 +143,17 @@ private:
 
     explicit Worker(State* state) noexcept : state_{state} {}
 
-    static Worker start(const detail::CoreShare& core, std::vector<std::string> command, const Launch& launch) {
+    /// `lent`: a supervisor with a thread of its own that is to serve instead of the core's. `ended`: see
+    /// `Watch::Settings`.
+    static Worker start(const detail::CoreShare& core, std::vector<std::string> command, const Launch& launch,
+                        supervise::Supervisor* lent = nullptr, std::uint32_t* ended = nullptr) {
         Worker worker{new State{core, std::move(command), launch}};
         State& state = *worker.state_;
-        state.supervisor = &core->join();
+        state.settings.ended = ended;
+        state.is_lent = lent != nullptr;
+        state.supervisor = state.is_lent ? lent : &core->join();
         Start errand{state};
-        if (core->is_embedded())
+        if (state.is_embedded())
             errand.run();
         else
             state.supervisor->post(errand);
@@ -154,7 +163,7 @@ private:
 
     bool wait_until(Clock::time_point end) noexcept {
         if (state_->supervisor == nullptr) return true;
-        if (state_->core->is_embedded()) {
+        if (state_->is_embedded()) {
             while (!state_->watch->is_finished()) {
                 pollfd events{state_->supervisor->fd(), POLLIN, 0};
                 const auto left = std::chrono::nanoseconds{end - Clock::now()}.count() / 1'000'000 + 1;
@@ -178,7 +187,7 @@ private:
             state_->name.clear();  // what is left is an outcome that says that its story is lost
         }
         state_->supervisor = nullptr;
-        state_->core->leave();
+        if (!state_->is_lent) state_->core->leave();
     }
 
     State* state_;

@@ -56,17 +56,7 @@ public:
     /// unless the host's event loop does it.
     Supervisor& join() {
         const supervise::Locked locked{mutex_};
-        if (supervisor_ == nullptr) {
-            supervisor_ = new Supervisor;
-            try {
-                open(*supervisor_);
-                if (const int error = supervisor_->start_thread(); error != 0)
-                    throw Error{error, "start the thread that supervises workers"};
-            } catch (...) {
-                delete std::exchange(supervisor_, nullptr);
-                throw;
-            }
-        }
+        if (supervisor_ == nullptr) supervisor_ = begin();
         ++workers_;
         return *supervisor_;
     }
@@ -78,6 +68,12 @@ public:
             const supervise::Locked locked{mutex_};
             if (--workers_ == 0 && !is_embedded_) unused = std::exchange(supervisor_, nullptr);
         }
+        end(unused);
+    }
+
+    /// Deletes a supervisor that serves nobody any more, when its threads have ended: here, unless a handler in one of
+    /// them calls this.
+    static void end(Supervisor* unused) noexcept {
         if (unused == nullptr || !unused->runs_here()) {
             delete unused;
             return;
@@ -89,6 +85,20 @@ public:
         };
         pthread_t thread{};
         if (::pthread_create(&thread, nullptr, end, unused) == 0) ::pthread_detach(thread);
+    }
+
+    /// A supervisor that serves in a thread of its own. The caller owns it. Throws `Error`.
+    static Supervisor* begin() {
+        auto* const supervisor = new Supervisor;
+        try {
+            open(*supervisor);
+            if (const int error = supervisor->start_thread(); error != 0)
+                throw Error{error, "start the thread that supervises workers"};
+        } catch (...) {
+            delete supervisor;
+            throw;
+        }
+        return supervisor;
     }
 
     /// From now on the host's event loop serves. Throws `Error`: EBUSY where a thread does already.

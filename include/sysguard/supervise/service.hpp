@@ -203,11 +203,14 @@ inline bool Supervisor::finish(Watch& watch, std::uint32_t turn) noexcept {
     turn_.begin();
     watch.clear_away(performances);
     watch.line_ = {};
+    std::uint32_t* const ended = watch.settings_.ended;
     {
         const Locked locked{mutex_};
         __atomic_store_n(&watch.finished_, 1U, __ATOMIC_SEQ_CST);
+        if (ended != nullptr) __atomic_fetch_add(ended, 1U, __ATOMIC_SEQ_CST);
     }
     wake_all(watch.finished_);
+    if (ended != nullptr) wake_all(*ended);
     return turn_.end(turn);
 }
 

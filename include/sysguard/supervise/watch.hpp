@@ -42,6 +42,7 @@ public:
         std::optional<std::size_t> most_error{};
         std::size_t most_read = std::size_t{1} << 20;  ///< bytes of one buffer of a call
         int ruleset = -1;                              ///< of Landlock; borrowed; -1: none
+        std::uint32_t* ended = nullptr;                ///< futex: one more when it has finished; borrowed
     };
 
     Watch(process::Child&& child, Clock::time_point started, const Settings& settings) noexcept
