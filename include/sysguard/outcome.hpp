@@ -168,6 +168,12 @@ private:
                 "under no path with read_only() or execute())";
         if (failure_.step == process::Step::execute && name_.find('/') == std::string::npos)
             text += " (a name without a slash is not looked for in PATH)";
+        if (failure_.step == process::Step::execute && failure_.error == EAGAIN)
+            text += " (its user runs more tasks than RLIMIT_NPROC allows)";
+        if (failure_.step == process::Step::scheduling && failure_.error == EINVAL)
+            text += " (none of the processors that it may use is there, or in the host's cpuset)";
+        if (failure_.step == process::Step::credentials && failure_.error == EPERM)
+            text += " (the host lacks a capability for them, as in a container)";
         return text;
     }
 

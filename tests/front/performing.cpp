@@ -41,6 +41,9 @@ using support::same;
 
 namespace {
 
+/// For what a worker does as root.
+const sg::Options with_capabilities{.credentials = {.capabilities = sg::Capabilities::kept()}};
+
 std::string link_text(const char* path) {
     char text[PATH_MAX];
     const ssize_t size = ::readlink(path, text, sizeof text);
@@ -127,16 +130,19 @@ TEST_CASE("umask and directories are those that the worker has at the time") {
 
 TEST_CASE("the worker's own root") {
     if (::getuid() != 0) SYSGUARD_SKIP("needs root");
-    same([](Log& log) {
-        log.note("chroot", ::chroot("dir"));
-        log.note("outside, by its directory", ::access("file", F_OK));
-        log.note("chdir", ::chdir("/"));
-        log.note("inner", ::openat(AT_FDCWD, "/inner", O_RDONLY));
-        for (const char* path : {"/../file", "../../file", "/etc/passwd", "/dir/inner", "inner/../inner", "/../inner"})
-            log.note(path, ::access(path, F_OK));
-        log.note("symlink", ::symlink("/inner", "absolute"));
-        log.note("absolute", ::openat(AT_FDCWD, "absolute", O_RDONLY));
-    });
+    same(
+        [](Log& log) {
+            log.note("chroot", ::chroot("dir"));
+            log.note("outside, by its directory", ::access("file", F_OK));
+            log.note("chdir", ::chdir("/"));
+            log.note("inner", ::openat(AT_FDCWD, "/inner", O_RDONLY));
+            for (const char* path :
+                 {"/../file", "../../file", "/etc/passwd", "/dir/inner", "inner/../inner", "/../inner"})
+                log.note(path, ::access(path, F_OK));
+            log.note("symlink", ::symlink("/inner", "absolute"));
+            log.note("absolute", ::openat(AT_FDCWD, "absolute", O_RDONLY));
+        },
+        with_capabilities);
 }
 
 TEST_CASE("the worker as another user") {
@@ -162,7 +168,7 @@ TEST_CASE("the worker as another user") {
         log.note("ours", ::openat(AT_FDCWD, "dir/own", O_RDONLY));
     };
     const int before = ::prctl(PR_GET_DUMPABLE);
-    same(function);
+    same(function, with_capabilities);
     CHECK(::prctl(PR_GET_DUMPABLE) == before);
 }
 
@@ -174,7 +180,7 @@ TEST_CASE("while a call is performed for another user, the host's memory is clos
             [](const sg::Call<SYS_getpriority>& call) -> sg::Verdict { return call.fake(::prctl(PR_GET_DUMPABLE)); }),
         sg::Rule<SYS_openat>{}.handle([](const sg::Call<SYS_openat>& call) -> sg::Verdict { return call.perform(); }),
         sg::otherwise.allow()};
-    const Lines lines = support::results(sg::Sandbox{policy}, [](Log& log) {
+    const Lines lines = support::results(sg::Sandbox{policy, with_capabilities}, [](Log& log) {
         log.note("mkfifo", ::mkfifo("dir/fifo", 0666));
         log.note("chmod", ::chmod("dir/fifo", 0666));
         log.note("setresuid", ::syscall(SYS_setresuid, 65534, 65534, 65534));

@@ -41,7 +41,7 @@ void check_dies_with_host(Call call, Ready is_ready) {
         static_cast<volatile pid_t*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     const pid_t host = ::fork();
     if (host == 0) {
-        (void)sg::Sandbox{anything}.call([pid, call] {
+        (void)sg::Sandbox{anything, {.credentials = {.capabilities = sg::Capabilities::kept()}}}.call([pid, call] {
             *pid = ::getpid();
             call();
             for (;;) ::pause();

@@ -79,8 +79,8 @@ TEST_CASE("a program that cannot be opened: the time limit holds while the worke
     REQUIRE(::chmod(program.c_str(), 0755) == 0);
     const Lease lease{program};
     if (!lease.is_held()) SYSGUARD_SKIP("no leases on files here");
-    for (const sg::Sandbox& box : {sg::Sandbox{silent, {.limits = {.wall = 200ms}}},
-                                   sg::Sandbox{asking, {.limits = {.wall = 200ms}}}}) {
+    for (const sg::Sandbox& box :
+         {sg::Sandbox{silent, {.limits = {.wall = 200ms}}}, sg::Sandbox{asking, {.limits = {.wall = 200ms}}}}) {
         const Outcome outcome = box.run({program});
         CAPTURE(outcome.explain());
         CHECK(outcome.kind() == Kind::timed_out);
@@ -91,8 +91,8 @@ TEST_CASE("a program that cannot be opened: the time limit holds while the worke
 }
 
 TEST_CASE("the timer of a start ends with it") {
-    for (const sg::Sandbox& box : {sg::Sandbox{silent, {.limits = {.wall = 60s}}},
-                                   sg::Sandbox{asking, {.limits = {.wall = 60s}}}}) {
+    for (const sg::Sandbox& box :
+         {sg::Sandbox{silent, {.limits = {.wall = 60s}}}, sg::Sandbox{asking, {.limits = {.wall = 60s}}}}) {
         const Outcome outcome = box.run({"/bin/cat", "/proc/self/timers"}, {.output = sg::Stdio::capture()});
         CAPTURE(outcome.explain());
         CHECK(outcome);
@@ -174,7 +174,8 @@ TEST_CASE("a limit on processes that the kernel would not hold a worker to is re
             __user_cap_data_struct data[2]{};
             if (capability >= 0) data[0].permitted = data[0].effective = 1U << capability;
             if (::syscall(SYS_capset, &header, data) != 0) return std::string{"cannot keep capabilities"};
-            (void)sg::Sandbox{asking, {.limits = {.processes = 5}}};
+            (void)sg::Sandbox{asking,
+                              {.credentials = {.capabilities = sg::Capabilities::kept()}, .limits = {.processes = 5}}};
             return std::string{"made"};
         });
     };

@@ -29,6 +29,9 @@ using Kind = sg::Outcome::Kind;
 
 namespace {
 
+/// userfaultfd(2) needs one.
+const sg::Credentials with_capabilities{.capabilities = sg::Capabilities::kept()};
+
 /// Files are opened by the host; getpriority is answered with 7.
 constexpr sg::Policy performing{
     Rule<SYS_openat>{}.handle([](const Call<SYS_openat>& call) { return call.perform(); }),
@@ -177,7 +180,7 @@ TEST_CASE("memory that never comes holds up its own call alone, and the worker's
     SYSGUARD_SKIP_UNSAFE_FORK();
     SKIP_WITHOUT_USERFAULTFD();
     const support::Leftovers leftovers;
-    const sg::Sandbox box{performing, {.limits = {.wall = 500ms}}};
+    const sg::Sandbox box{performing, {.credentials = with_capabilities, .limits = {.wall = 500ms}}};
     const support::Shared<support::Stage> state;
     std::thread other = support::meanwhile(*state, [&](pid_t, const support::Performers&) {
         CHECK(support::eventually([&] { return state->stage == 1; }));
@@ -201,7 +204,7 @@ TEST_CASE("the same where a worker is to be killed for the call, and its text wo
     SKIP_WITHOUT_USERFAULTFD();
     const support::Leftovers leftovers;
     static constexpr sg::Policy policy{Rule<SYS_mkdirat>{}.kill(), sg::otherwise.allow()};
-    const auto called = sg::Sandbox{policy, {.limits = {.wall = 500ms}}}.call(
+    const auto called = sg::Sandbox{policy, {.credentials = with_capabilities, .limits = {.wall = 500ms}}}.call(
         [] { return ::mkdirat(AT_FDCWD, page_that_never_comes(), 0700); });
     CHECK(called.outcome().kind() == Kind::timed_out);
 }
@@ -220,8 +223,8 @@ TEST_CASE("the same where somebody answers later that the call be performed") {
                                 return pending;
                             }),
                             sg::otherwise.allow()};
-    const auto called =
-        sg::Sandbox{policy, {.limits = {.wall = 500ms}}}.call([] { return ::open(page_that_never_comes(), O_RDONLY); });
+    const auto called = sg::Sandbox{policy, {.credentials = with_capabilities, .limits = {.wall = 500ms}}}.call(
+        [] { return ::open(page_that_never_comes(), O_RDONLY); });
     answering.join();
     CHECK(called.outcome().kind() == Kind::timed_out);
 }

@@ -47,7 +47,7 @@ void kill_host(unsigned user) {
                                     return later.back().pending();
                                 }),
                                 sg::otherwise.allow()};
-        const sg::Sandbox box{policy};
+        const sg::Sandbox box{policy, {.credentials = {.capabilities = sg::Capabilities::kept()}}};
         sg::Worker program = box.spawn({support::helper("behave"), "asking", "1"});
         (void)box.call([&] {
             if (user != ::getuid() && ::setresuid(user, user, user) != 0) ::_exit(1);

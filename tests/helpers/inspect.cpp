@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,8 +55,17 @@ int main(int argc, char** argv) {
             int value = 0;
             if (std::sscanf(line, "NoNewPrivs: %d", &value) == 1) std::printf("no_new_privs %d\n", value);
             if (std::sscanf(line, "Seccomp: %d", &value) == 1) std::printf("seccomp %d\n", value);
+            unsigned long long set = 0;
+            if (std::sscanf(line, "CapInh: %llx", &set) == 1) std::printf("inheritable %llu\n", set);
+            if (std::sscanf(line, "CapPrm: %llx", &set) == 1) std::printf("permitted %llu\n", set);
+            if (std::sscanf(line, "CapEff: %llx", &set) == 1) std::printf("effective %llu\n", set);
+            if (std::sscanf(line, "CapBnd: %llx", &set) == 1) std::printf("bounding %llu\n", set);
+            if (std::sscanf(line, "CapAmb: %llx", &set) == 1) std::printf("ambient %llu\n", set);
         }
         std::fclose(status);
     }
+    std::printf("user %u\neffective_user %u\n", ::getuid(), ::geteuid());
+    cpu_set_t cpus;
+    if (::sched_getaffinity(0, sizeof cpus, &cpus) == 0) std::printf("cpus %d\n", CPU_COUNT(&cpus));
     std::fflush(stdout);
 }

@@ -71,11 +71,11 @@ Lines results(const sg::Sandbox& box, const Function& function) {
 }
 
 template <class Function>
-void same(const Function& function) {
-    const Lines expected = results(sg::Sandbox{support::native}, function);
+void same(const Function& function, const sg::Options& options = {}) {
+    const Lines expected = results(sg::Sandbox{support::native, options}, function);
     CHECK(expected.size() > 1);
     int policy = 0;
-    for (const sg::Sandbox& box : {sg::Sandbox{support::performed}, sg::Sandbox{support::decided}}) {
+    for (const sg::Sandbox& box : {sg::Sandbox{support::performed, options}, sg::Sandbox{support::decided, options}}) {
         const Lines got = results(box, function);
         CAPTURE(policy++);
         REQUIRE(got.size() == expected.size());

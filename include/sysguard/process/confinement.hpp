@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -33,17 +34,26 @@ public:
           landlock_{options, missing_},
           entry_filter_{program, landlock_.holds_ports()},
           tasks_{policy::tasks_of(policy)},
-          limits_{options.limits} {
+          credentials_{options.credentials},
+          limits_{options.limits},
+          scheduling_{options.scheduling} {
         const Limits& limits = limits_;
         refuse_rules_against_the_end(policy);
         if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
             throw Error{EINVAL, "limit time: to nothing or less; leave the limit out, or give it a time"};
         if (limits.memory == 0U || limits.stack == 0U)
             throw Error{EINVAL, "limit memory: to nothing; leave the limit out, or give it some"};
-        if (limits.processes && (tasks_.processes || tasks_.threads) && detail::starts_any_number_of_tasks())
+        check(credentials_);
+        check(scheduling_);
+        if (credentials_.memory_deny_write_execute)
+            denies_write_execute_ =
+                missing_.need(Layer::memory_deny_write_execute, detail::offer_of_mdwe(), options.optional);
+        if (limits.processes && (tasks_.processes || tasks_.threads) &&
+            detail::starts_any_number_of_tasks(user(), kept()))
             throw Error{ENOTSUP,
                         "limit processes: the kernel does not hold root, nor who has CAP_SYS_RESOURCE or "
-                        "CAP_SYS_ADMIN, to RLIMIT_NPROC, and the policy lets workers start tasks"};
+                        "CAP_SYS_ADMIN, to RLIMIT_NPROC, and the policy lets workers start tasks; give them another "
+                        "user (Options::credentials)"};
         if (tasks_.groups && ::access("/proc/self/stat", R_OK) != 0)
             throw Error{ENOTSUP,
                         "find a worker's processes: the policy lets it start some in groups of their own, and /proc, "
@@ -54,6 +64,11 @@ public:
     policy::View policy() const noexcept { return {rules_.data(), rules_.size(), nodes_.data(), otherwise_, foreign_}; }
     const detail::EntryFilter& entry_filter() const noexcept { return entry_filter_; }
     const Landlock& landlock() const noexcept { return landlock_; }
+    const Credentials& credentials() const noexcept { return credentials_; }
+    const Scheduling& scheduling() const noexcept { return scheduling_; }
+    bool denies_write_execute() const noexcept { return denies_write_execute_; }
+    /// The user that workers run as, if they are started now.
+    uid_t user() const noexcept { return credentials_.user.value_or(::getuid()); }
     const Limits& limits() const noexcept { return limits_; }
     /// The layers that were optional and are not there.
     const MissingLayers& missing() const noexcept { return missing_; }
@@ -62,6 +77,10 @@ public:
     bool kills_in_the_kernel() const noexcept { return entry_filter_.returns(SECCOMP_RET_KILL_PROCESS); }
 
 private:
+    std::uint64_t kept() const noexcept {
+        return credentials_.capabilities.bits() & detail::host_capabilities().permitted;
+    }
+
     /// The entry filter lets exit and exit_group through before the policy is asked.
     static void refuse_rules_against_the_end(const policy::View& policy) {
         for (std::size_t i = 0; i < policy.rule_count; ++i) {
@@ -91,7 +110,10 @@ private:
     Landlock landlock_;
     detail::EntryFilter entry_filter_;
     policy::Tasks tasks_;
+    Credentials credentials_;
     Limits limits_;
+    Scheduling scheduling_;
+    bool denies_write_execute_ = false;
     bool asks_the_host_ = false;
 };
 

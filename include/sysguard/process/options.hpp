@@ -1,9 +1,11 @@
 #pragma once
 
+#include "credentials.hpp"
 #include "files.hpp"
 #include "layer.hpp"
 #include "limits.hpp"
 #include "network.hpp"
+#include "scheduling.hpp"
 #include "scopes.hpp"
 
 #include <cstddef>
@@ -15,7 +17,9 @@ struct Options {
     Files files{};
     Network network{};
     Scopes scopes{};
+    Credentials credentials{};
     Limits limits{};
+    Scheduling scheduling{};
 
     /// Layers that workers go without where the machine does not offer them. What is not named here is required: where
     /// it is missing, there is no sandbox.

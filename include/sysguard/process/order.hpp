@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ public:
     static Order program(const Confinement& confinement, std::vector<std::string> command, const Launch& launch,
                          Child& child) {
         if (command.empty() || command.front().empty()) throw Error{EINVAL, "run a program: the command is empty"};
+        if (confinement.denies_write_execute())
+            throw Error{ENOTSUP,
+                        "deny a program memory that is both writable and executable: until execve it shares the host's "
+                        "memory, which the flag would stay with; set it for functions, which may execute programs"};
         Order order{confinement, launch, child, 0, std::move(command)};
         order.argv_ = pointers(order.command_);
         order.envp_ = pointers(order.environment_);
@@ -87,6 +92,41 @@ private:
         if (confinement.limits().wall) plan_.most_start_time = confinement.limits().wall->time().count();
         plan_.joins_keyring = detail::has_session_keyring();
         add_limits(confinement, shared_memory);
+        take(confinement.credentials(), confinement);
+        take(confinement.scheduling());
+    }
+
+    void take(const Credentials& credentials, const Confinement& confinement) {
+        check(credentials);  // the host may have become another since there is the sandbox
+        detail::CredentialPlan& plan = plan_.credentials;
+        if (credentials.user) plan.user = *credentials.user;
+        if (credentials.group) plan.group = *credentials.group;
+        plan.groups = credentials.groups.data();  // the confinement's, which outlives the start
+        plan.group_count = credentials.groups.size();
+        plan.groups_are_kept = credentials.groups.are_kept();
+        plan.groups_are_exact = credentials.groups.are_exact();
+        plan.capabilities = credentials.capabilities.bits();
+        plan.capabilities_are_kept = credentials.capabilities.is_kept();
+        plan.is_of_function = command_.empty();
+        plan.denies_write_execute = confinement.denies_write_execute();
+        constexpr int as_it_was = -1;
+        plan.dumpable = credentials.dumpable ? *credentials.dumpable : confinement.asks_the_host() ? as_it_was : 0;
+    }
+
+    void take(const Scheduling& scheduling) {
+        check(scheduling);
+        detail::SchedulingPlan& plan = plan_.scheduling;
+        if (scheduling.nice) {
+            plan.has_nice = true;
+            plan.nice = *scheduling.nice;
+            std::snprintf(plan.nice_text, sizeof plan.nice_text, "%d", plan.nice);
+        }
+        plan.policy = static_cast<int>(scheduling.policy);
+        plan.io_priority = scheduling.io.value();
+        if (!scheduling.cpus.empty()) plan.cpus = scheduling.cpus.data();
+        plan.cpu_bytes = scheduling.cpus.size_in_bytes();
+        if (scheduling.oom_score_adj)
+            std::snprintf(plan.oom_score_adj, sizeof plan.oom_score_adj, "%d", *scheduling.oom_score_adj);
     }
 
     void add_limits(const Confinement& confinement, std::uint64_t shared_memory) {
@@ -98,7 +138,7 @@ private:
             limit(RLIMIT_CPU, soft, soft + 1);
         }
         if (limits.processes && (confinement.tasks().processes || confinement.tasks().threads)) {
-            limit(RLIMIT_NPROC, sum(*limits.processes, detail::count_tasks_of(::getuid())));
+            limit(RLIMIT_NPROC, sum(*limits.processes, detail::count_tasks_of(confinement.user())));
             has_late_limit_ = command_.empty() && confinement.asks_the_host();
             if (has_late_limit_) late_limit_ = limits_[--limit_count_];
         }

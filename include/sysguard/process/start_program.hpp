@@ -4,8 +4,10 @@
 #include "child.hpp"
 #include "detail/clone.hpp"
 #include "detail/courier.hpp"
+#include "detail/host_facts.hpp"
 #include "detail/reap.hpp"
 #include "detail/setup.hpp"
+#include "dumpable.hpp"
 #include "signals.hpp"
 
 #include <cerrno>
@@ -107,7 +109,8 @@ inline void give_up_start(Child& child, long worker, int error) noexcept {
 /// Starts the program of a plan in a task that shares the host's memory until the program takes over: its cost does not
 /// depend on the host's size. The calling thread waits for that moment: on a directory or a file that does not answer
 /// no longer than the worker's time. A step that fails is noted in the child, which
-/// is then gone. The worker dies with the calling thread. Linux 5.2 (pidfd), 5.0 where the policy asks the host.
+/// is then gone. The worker dies with the calling thread. Where it takes other credentials than the host's, the host is
+/// not dumpable meanwhile (`Dumpable`). Linux 5.2 (pidfd), 5.0 where the policy asks the host.
 inline void start_program(detail::Plan& plan, Child& child) noexcept {
     detail::StartStacks stacks;
     detail::ProgramStart start{&plan, &stacks};
@@ -120,11 +123,15 @@ inline void start_program(detail::Plan& plan, Child& child) noexcept {
     start.arguments.stack = reinterpret_cast<std::uint64_t>(stacks.courier);
     start.arguments.stack_size = sizeof stacks.courier;
     long first;
+    const detail::HostCapabilities own = detail::host_capabilities();
+    const bool takes_other_credentials = detail::changes_credentials(plan.credentials, own.permitted | own.inheritable);
+    if (takes_other_credentials) Dumpable::enter();
     {
         const SignalsBlocked blocked;
         first = detail::start_task(start.arguments,
                                    with_courier ? detail::start_and_deliver : detail::place_and_become_program, &start);
     }
+    if (takes_other_credentials) Dumpable::leave();
     __builtin_memset(&stacks, 0, sizeof stacks);  // the pass went over them
     __asm__ volatile("" : : "r"(&stacks) : "memory");
     detail::check(plan, Step::create, first);

@@ -16,6 +16,9 @@ enum class Step : std::uint8_t {
     directory,
     limits,
     signals,
+    scheduling,
+    write_execute,
+    credentials,
     no_new_privs,
     landlock,
     filter,
@@ -35,6 +38,9 @@ constexpr const char* name(Step step) noexcept {
         case Step::directory: return "enter its working directory";
         case Step::limits: return "set its limits";
         case Step::signals: return "reset its signals";
+        case Step::scheduling: return "set how it is scheduled";
+        case Step::write_execute: return "deny it memory that is both writable and executable";
+        case Step::credentials: return "take its credentials";
         case Step::no_new_privs: return "set no_new_privs";
         case Step::landlock: return "enter its Landlock domain";
         case Step::filter: return "install the seccomp filter";

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "../process/descriptor.hpp"
+#include "../process/dumpable.hpp"
 #include "../process/task.hpp"
 #include "answer.hpp"
 #include "detail/descriptor_table.hpp"
-#include "detail/dumpable.hpp"
 #include "pending.hpp"
 #include "perform/credentials.hpp"
 #include "preparation.hpp"
@@ -73,10 +73,10 @@ public:
         answers_itself_ = !Listener::keeps_threads_waiting();
         listener_ = call_.line->listener.fd();
         int pidfd = -1;
-        detail::Dumpable::enter();
+        process::Dumpable::enter();
         pid_ = process::start_task(run, this, stack_, stack_size, pidfd);
         if (pid_ < 0) {
-            detail::Dumpable::leave();
+            process::Dumpable::leave();
             return static_cast<int>(-std::exchange(pid_, 0));
         }
         task_.reset(pidfd);
@@ -128,7 +128,7 @@ private:
 
     void reap() noexcept {
         process::reap_task(pid_);
-        detail::Dumpable::leave();
+        process::Dumpable::leave();
         pid_ = 0;
         task_.reset();
     }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include "../layer.hpp"
+
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -7,6 +10,7 @@
 
 #include <dirent.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -59,13 +63,39 @@ inline bool has_session_keyring() noexcept {
     return session >= 0 && session != ::syscall(SYS_keyctl, get_keyring_id, of_user_session, 0);
 }
 
-/// Whether the kernel does not hold this process to RLIMIT_NPROC (copy_process in kernel/fork.c).
-inline bool starts_any_number_of_tasks() noexcept {
-    if (::getuid() == 0) return true;
+/// This thread's capabilities; one bit each.
+struct HostCapabilities {
+    std::uint64_t effective = 0;
+    std::uint64_t permitted = 0;
+    std::uint64_t inheritable = 0;
+
+    bool has(int number) const noexcept { return (permitted >> number & 1) != 0; }
+    bool any() const noexcept { return (permitted | inheritable) != 0; }
+};
+
+/// All, where the kernel does not tell: nothing is taken for harmless then.
+inline HostCapabilities host_capabilities() noexcept {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct data[2]{};
-    constexpr std::uint32_t exempt = 1U << CAP_SYS_RESOURCE | 1U << CAP_SYS_ADMIN;
-    return ::syscall(SYS_capget, &header, data) != 0 || (data[0].effective & exempt) != 0;
+    if (::syscall(SYS_capget, &header, data) != 0) return {~0ULL, ~0ULL, ~0ULL};
+    const auto both = [](std::uint32_t low, std::uint32_t high) { return low | std::uint64_t{high} << 32; };
+    return {both(data[0].effective, data[1].effective), both(data[0].permitted, data[1].permitted),
+            both(data[0].inheritable, data[1].inheritable)};
+}
+
+/// Whether PR_SET_MDWE is there (Linux 6.3): PR_GET_MDWE tells it without setting it.
+inline Offer offer_of_mdwe() {
+    constexpr int get_mdwe = 66;  // include/uapi/linux/prctl.h
+    if (::prctl(get_mdwe, 0L, 0L, 0L, 0L) >= 0) return {};
+    return {errno, errno == EINVAL ? "this kernel has no PR_SET_MDWE (Linux 6.3)"
+                                   : "prctl(PR_GET_MDWE) is refused, as by a container's seccomp filter"};
+}
+
+/// Whether the kernel does not hold a process with this user and these capabilities to RLIMIT_NPROC (copy_process in
+/// kernel/fork.c).
+inline bool starts_any_number_of_tasks(uid_t user, std::uint64_t capabilities) noexcept {
+    constexpr std::uint64_t exempt = 1U << CAP_SYS_RESOURCE | 1U << CAP_SYS_ADMIN;
+    return user == 0 || (capabilities & exempt) != 0;
 }
 
 }  // namespace sysguard::process::detail

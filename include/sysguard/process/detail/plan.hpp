@@ -22,6 +22,36 @@ struct ResourceLimit {
     rlimit value{};
 };
 
+/// Who the worker becomes. All ones as an id: as the host.
+struct CredentialPlan {
+    static constexpr unsigned as_host = ~0U;
+
+    unsigned user = as_host;
+    unsigned group = as_host;
+    const unsigned* groups = nullptr;
+    std::size_t group_count = 0;
+    bool groups_are_kept = false;
+    bool groups_are_exact = false;
+    std::uint64_t capabilities = 0;         ///< those that are kept; must be had, unless `capabilities_are_kept`
+    bool capabilities_are_kept = false;     ///< all that there are
+    bool begins_with_capabilities = false;  ///< whatever the host has, as in a new user namespace
+    int dumpable = 0;                       ///< of a function's memory: 0, 1, or -1: as it was
+    bool is_of_function = false;
+    bool denies_write_execute = false;
+};
+
+/// How the worker is served.
+struct SchedulingPlan {
+    bool has_nice = false;
+    int nice = 0;
+    char nice_text[8] = {};
+    int policy = -1;  ///< SCHED_*, or -1: as the host
+    int io_priority = -1;
+    const unsigned long* cpus = nullptr;
+    std::size_t cpu_bytes = 0;
+    char oom_score_adj[8] = {};  ///< its digits, or nothing
+};
+
 /// Everything that a starting worker needs, prepared by the host, so that the child makes only system calls. It lives
 /// in the host, which keeps it until the child has executed or ended.
 struct Plan {
@@ -34,6 +64,8 @@ struct Plan {
     const ResourceLimit* limits = nullptr;
     std::size_t limit_count = 0;
     const ResourceLimit* late_limit = nullptr;  ///< holds from when the start needs no more tasks, or nullptr
+    SchedulingPlan scheduling{};
+    CredentialPlan credentials{};
     pid_t host = 0;
     pid_t* guarded_session = nullptr;  ///< where the guard looks for the session's id, or nullptr
 

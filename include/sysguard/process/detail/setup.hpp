@@ -4,6 +4,8 @@
 #include "landlock_rules.hpp"
 #include "plan.hpp"
 #include "raw_call.hpp"
+#include "set_scheduling.hpp"
+#include "take_credentials.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -170,8 +172,8 @@ SYSGUARD_BARE inline long enter_landlock(Plan& plan) noexcept {
     return result;
 }
 
-/// All steps between the descriptors and the filter, but for the tie to the host, which comes first of all. Returns
-/// false, with the failure noted, where one fails.
+/// All steps between the descriptors and the filter. The tie to the host comes first of all, and again. Returns false,
+/// with the failure noted, where one fails.
 SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
     if (!check(plan, Step::session, raw_call(SYS_setsid))) return false;
     if (!check(plan, Step::keyring, leave_keyring(plan))) return false;
@@ -179,6 +181,10 @@ SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
     raw_call(SYS_umask, plan.umask);
     if (!check(plan, Step::limits, set_limits(plan))) return false;
     if (!check(plan, Step::signals, reset_signals())) return false;
+    if (!check(plan, Step::scheduling, set_scheduling(plan.scheduling))) return false;
+    if (!check(plan, Step::write_execute, deny_write_execute(plan.credentials))) return false;
+    if (!check(plan, Step::credentials, take_credentials(plan.credentials))) return false;
+    if (!check(plan, Step::parent, tie_to_host(plan))) return false;  // a change of ids unties it (prctl(2))
     if (!check(plan, Step::no_new_privs, raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))) return false;
     return check(plan, Step::landlock, enter_landlock(plan));
 }

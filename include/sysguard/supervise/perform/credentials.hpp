@@ -175,7 +175,7 @@ namespace sysguard::supervise::perform {
 /// A task that shares the host's memory must not be open to whoever has the worker's credentials (ptrace(2),
 /// /proc/<pid>/mem), so where anything but the umask changes, that memory is made undumpable first (PR_SET_DUMPABLE).
 /// The flag belongs to the memory: the host's own is cleared, until no performer is left
-/// (supervise/detail/dumpable.hpp).
+/// (process/dumpable.hpp).
 SYSGUARD_BARE inline long assume(const Caller& caller) noexcept {
     char path[48];
     char* const end = detail::append(detail::append(path, "/proc/"), static_cast<unsigned long>(caller.thread));

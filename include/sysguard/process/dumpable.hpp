@@ -7,15 +7,16 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-namespace sysguard::supervise::detail {
+namespace sysguard::process {
 
-/// The host's PR_SET_DUMPABLE, which a performer that takes on a worker's credentials clears, as it shares the host's
-/// memory. It is set again, if it was set, when no performer of the process is left: while there is one, whoever has
-/// the same credentials could ptrace it, and with it the host. Thread-safe. Does not wait in a forked process for
+/// The host's PR_SET_DUMPABLE, which a task that shares the host's memory clears before it takes on a worker's
+/// credentials: one that performs a call, or one that becomes a program. It is set again, if it was set, when no such
+/// task of the process is left: while there is one, whoever has the same credentials could ptrace it, and with it the
+/// host. Thread-safe. Does not wait in a forked process for
 /// threads that it does not have.
 class Dumpable {
 public:
-    /// Before a performer starts.
+    /// Before such a task starts.
     static void enter() noexcept {
         const std::uint64_t count = lock();
         if (count == 0) before_ = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
@@ -50,8 +51,8 @@ private:
 
     static void unlock(std::uint64_t count) noexcept { __atomic_store_n(&word_, word(count), __ATOMIC_RELEASE); }
 
-    static inline std::uint64_t word_ = 0;  ///< the process id, and how many performers there are, or `locked`
+    static inline std::uint64_t word_ = 0;  ///< the process id, and how many such tasks there are, or `locked`
     static inline int before_ = 0;
 };
 
-}  // namespace sysguard::supervise::detail
+}  // namespace sysguard::process
