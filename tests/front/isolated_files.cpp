@@ -143,7 +143,8 @@ TEST_CASE("the ruleset is in nobody's way, and no worker has it") {
     const sg::process::Descriptor file{::open((tree.out() + "/file").c_str(), O_RDWR | O_CLOEXEC)};
     for (const bool asks : {false, true}) {
         constexpr static sg::Policy asking{sg::Rule<SYS_ptrace>{}.kill(), sg::otherwise.allow()};
-        const sg::Options options{.files = {sg::read_write(tree.in()), sg::read_only("/proc")}};
+        const sg::Options options{
+            .files = {sg::read_write(tree.in()), sg::read_only("/proc"), sg::execute(helper("behave"))}};
         const sg::Sandbox box = asks ? sg::Sandbox{asking, options} : sg::Sandbox{anything, options};
         sg::Launch launch;
         for (int number = 3; number < 40; ++number) launch.descriptors.push_back({file.get(), number});
@@ -156,6 +157,8 @@ TEST_CASE("the ruleset is in nobody's way, and no worker has it") {
             });
             CAPTURE(result.explain());
             CHECK(*result == EACCES);
+            CHECK(box.run({helper("behave"), "open", tree.out() + "/file", "0"}, launch).exit_code() == EACCES);
+            CHECK(box.run({helper("behave"), "open", tree.in() + "/file", "0"}, launch).exit_code() == 0);
         }
         const sg::Result<int> count = box.call([] {
             int found = 0;
@@ -215,6 +218,24 @@ TEST_CASE("a worker cannot loosen what holds it") {
               if (::mount(out.c_str(), (tree.in() + "/empty").c_str(), nullptr, MS_BIND, nullptr) == 0) return 1000;
               return try_open(out + "/file", O_RDONLY);
           }) == EACCES);
+}
+
+TEST_CASE("a sandbox within a sandbox is held to both") {
+    SYSGUARD_NEED_LANDLOCK(device_control);
+    constexpr static sg::Policy silent{sg::foreign.kill_now(), sg::otherwise.allow()};
+    const Tree tree;
+    const std::string in = tree.in();
+    const sg::Sandbox outer{silent, {.files = {sg::read_write(in), sg::read_write("/dev/null")}}};
+    const auto try_inside = [&](const sg::Files& files, const std::string& path) {
+        return in_worker(outer, [&] {
+            const sg::Result<int> result =
+                sg::Sandbox{silent, {.files = files}}.call([&] { return try_open(path, 0); });
+            return result ? *result : 1000;
+        });
+    };
+    CHECK(try_inside({sg::read_only(in + "/sub")}, in + "/sub/file") == 0);
+    CHECK(try_inside({sg::read_only(in + "/sub")}, in + "/file") == EACCES);
+    CHECK(try_inside({sg::read_only("/")}, tree.out() + "/file") == EACCES);
 }
 
 TEST_CASE("a worker cannot get at files by the host's memory") {

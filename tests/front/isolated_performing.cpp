@@ -162,6 +162,25 @@ TEST_CASE("abstract sockets") {
     CHECK(in_worker(box, send_message_to) == EPERM);
 }
 
+TEST_CASE("what the performing process cannot know for the worker's own is refused") {
+    SYSGUARD_NEED_LANDLOCK(scopes);
+    const sg::Sandbox box{support::performed,
+                          {.files = {sg::read_only("/proc")}, .scopes = {.abstract_sockets = true}}};
+    const auto open_memory = [] { return try_open("/proc/self/mem", O_RDONLY); };
+    CHECK(in_worker(sg::Sandbox{support::performed}, open_memory) == 0);
+    CHECK(in_worker(box, open_memory) == EACCES);
+    CHECK(in_worker(box, [] { return try_open("/proc/self/status", O_RDONLY); }) == 0);
+    const auto connect_to_own = [] {
+        const support::UnixAddress own{std::string(1, '\0') + "sysguard.own." + std::to_string(::getpid())};
+        const int listening = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (::bind(listening, support::plain(&own.address), own.size) != 0 || ::listen(listening, 1) != 0) return 1000;
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return errno_of(::connect(fd, support::plain(&own.address), own.size));
+    };
+    CHECK(in_worker(sg::Sandbox{support::performed}, connect_to_own) == 0);
+    CHECK(in_worker(box, connect_to_own) == EPERM);
+}
+
 TEST_CASE("rules that decide on paths in the host are held, too") {
     SYSGUARD_NEED_LANDLOCK(device_control);
     namespace arg = sysguard::arg;

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <string>
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -99,6 +100,32 @@ TEST_CASE("signals to others") {
               const int error = errno_of(::kill(child, SIGKILL));
               return ::waitpid(child, nullptr, 0) == child ? error : 1000;
           }) == 0);
+}
+
+namespace {
+
+volatile std::sig_atomic_t signals_of_descriptors = 0;
+
+}  // namespace
+
+TEST_CASE("signals that a descriptor sends to others") {
+    SYSGUARD_NEED_LANDLOCK(scopes);
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_handler = [](int) { signals_of_descriptors = 1; };
+    REQUIRE(::sigaction(SIGIO, &action, &before) == 0);
+    const auto signal_by_descriptor = [host = ::getpid()] {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return errno;
+        if (::fcntl(ends[0], F_SETOWN, host) != 0 || ::fcntl(ends[0], F_SETFL, O_ASYNC) != 0) return errno;
+        return ::write(ends[1], "x", 1) == 1 ? 0 : errno;
+    };
+    CHECK(in_worker(sg::Sandbox{anything, {.scopes = {.signals = true}}}, signal_by_descriptor) == 0);
+    CHECK(in_worker(sg::Sandbox{anything}, [] { return 0; }) == 0);
+    CHECK(signals_of_descriptors == 0);
+    CHECK(in_worker(sg::Sandbox{anything}, signal_by_descriptor) == 0);
+    CHECK(support::eventually([] { return signals_of_descriptors == 1; }));
+    ::sigaction(SIGIO, &before, nullptr);
 }
 
 TEST_CASE("the host still ends such a worker") {

@@ -1,3 +1,5 @@
+#include <sysguard/filter/install.hpp>
+#include <sysguard/policy.hpp>
 #include <sysguard/process/landlock.hpp>
 
 #include <doctest/doctest.h>
@@ -7,6 +9,7 @@
 
 #include <fcntl.h>
 
+#include "support/forked.hpp"
 #include "support/skip.hpp"
 
 using namespace sysguard;
@@ -102,12 +105,25 @@ TEST_CASE("a path that is not there, or would be cut, is the host's error") {
     CHECK(has(error("/usr\0", 5), "zero byte"));
 }
 
-TEST_CASE("a layer that is missing is an error, or is noted") {
-    if (LandlockSupport{}.offer(Layer::file_access)) SYSGUARD_SKIP("this kernel has Landlock");
-    MissingLayers missing;
-    Options options{.files = Files::none()};
-    CHECK_THROWS_AS((Landlock{options, missing}), Error);
-    options.optional = {Layer::file_access};
-    CHECK(Landlock{options, missing}.ruleset() == -1);
-    CHECK_FALSE(missing.reason(Layer::file_access).empty());
+TEST_CASE("under a filter that refuses Landlock, it is an error, or is noted") {
+    constexpr static Policy hides{Rule<sys::landlock_create_ruleset>{}.deny(EPERM), foreign.kill_now(),
+                                  otherwise.allow()};
+    const std::string said = support::in_fork([] {
+        filter::install(hides.program());
+        MissingLayers missing;
+        Options options{.files = {read_only("/")}, .scopes = {.signals = true}};
+        options.optional = {Layer::file_access};
+        try {
+            const Landlock landlock{options, missing};
+            return std::string{"no error"};
+        } catch (const Error& error) {
+            if (!has(error.step(), "scopes") || !has(error.step(), "landlock_restrict_self")) return error.step();
+        }
+        options.optional = Layers::all();
+        const Landlock landlock{options, missing};
+        if (landlock.ruleset() != -1 || landlock.holds_files()) return std::string{"there is a ruleset"};
+        if (!missing.reason(Layer::device_control).empty()) return std::string{"more is missing than was asked for"};
+        return missing.reason(Layer::scopes) == missing.reason(Layer::file_access) ? missing.reason(Layer::scopes) : "";
+    });
+    CHECK(has(said, "landlock_create_ruleset fails with EPERM"));
 }

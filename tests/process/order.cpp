@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "support/skip.hpp"
+
 namespace sg = sysguard;
 using namespace sg::literals;
 using namespace std::chrono_literals;
@@ -105,4 +107,15 @@ TEST_CASE("descriptors are sorted, and the channel is none of them") {
     const int channel = plan.channel;
     order.finish_start();
     CHECK(::fcntl(channel, F_GETFD) == -1);
+}
+
+TEST_CASE("a worker is to enter the sandbox's Landlock ruleset") {
+    const Confinement plain{silent.view(), silent.program(), {}};
+    Child child;
+    CHECK(Order::function(plain, {}, child).plan().ruleset == -1);
+    if (!sg::process::LandlockSupport{}.offer(sg::Layer::file_access)) SYSGUARD_SKIP("this kernel has no Landlock");
+    const Confinement held{silent.view(), silent.program(), {.files = sg::Files::none()}};
+    Child other;
+    CHECK(Order::function(held, {}, other).plan().ruleset == held.landlock().ruleset());
+    CHECK(held.landlock().ruleset() > 2);
 }

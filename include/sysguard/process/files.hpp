@@ -72,8 +72,7 @@ inline FileAccess execute(std::string path) {
 /// * What needs no open file: stat, access, readlink, chdir, chroot, chmod, chown, utime and setting times, extended
 ///   attributes, flock, fcntl, opening with O_PATH, and connecting to, or sending to, a socket file.
 /// * What has no path: pipes, sockets, and memory files (memfd_create), which a worker may execute, too.
-/// mount, umount and pivot_root fail with EPERM, and so does ptrace, /proc/<pid>/mem and the like, of a process
-/// outside.
+/// mount, umount and pivot_root fail with EPERM, and processes outside can be neither traced nor written to.
 ///
 /// Thread-safe as long as nobody changes it.
 class Files {
