@@ -36,11 +36,11 @@ using Kind = sg::Outcome::Kind;
 namespace {
 
 sg::Sandbox unrestricted(const Tree&) {
-    return sg::Sandbox{anything};
+    return sg::Sandbox{anything, support::powerful({})};
 }
 
 sg::Sandbox isolated(const Tree& tree) {
-    return sg::Sandbox{anything, {.files = {sg::read_write(tree.in())}}};
+    return sg::Sandbox{anything, support::powerful({sg::read_write(tree.in())})};
 }
 
 template <class F>
@@ -359,7 +359,7 @@ TEST_CASE("device nodes are made only where it is said") {
     const Tree plain;
     CHECK(make(isolated(plain), plain) == EACCES);
     const Tree refined;
-    CHECK(make(sg::Sandbox{anything, {.files = {sg::read_write(refined.in()).with_devices()}}}, refined) == 0);
+    CHECK(make(sg::Sandbox{anything, support::powerful({sg::read_write(refined.in()).with_devices()})}, refined) == 0);
 }
 
 TEST_CASE("ioctl on devices only where it is said") {

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -39,7 +40,7 @@ TEST_CASE("outside of what a worker is given, nothing is performed") {
     SYSGUARD_NEED_LANDLOCK(device_control);
     const auto free = [](const Tree&) { return sg::Sandbox{support::performed}; };
     const auto isolated = [](const Tree& tree) {
-        return sg::Sandbox{support::performed, {.files = {sg::read_write(tree.in())}}};
+        return sg::Sandbox{support::performed, support::powerful({sg::read_write(tree.in())})};
     };
     const auto decided = [](const Tree& tree) {
         return sg::Sandbox{support::decided, {.files = {sg::read_write(tree.in())}}};
@@ -79,11 +80,13 @@ TEST_CASE("device nodes") {
         return in_worker(
             box, [&] { return errno_of(::mknod((tree.in() + "/node").c_str(), S_IFCHR | 0600, makedev(1, 3))); });
     };
+    const auto box = [](sg::Files files) {
+        return sg::Sandbox{support::performed, support::powerful(std::move(files))};
+    };
     const Tree free, plain, refined;
-    if (make(sg::Sandbox{support::performed}, free) != 0) SYSGUARD_SKIP("this user may not make device nodes");
-    CHECK(make(sg::Sandbox{support::performed, {.files = {sg::read_write(plain.in())}}}, plain) == EACCES);
-    CHECK(make(sg::Sandbox{support::performed, {.files = {sg::read_write(refined.in()).with_devices()}}}, refined) ==
-          0);
+    if (make(box({}), free) != 0) SYSGUARD_SKIP("this user may not make device nodes");
+    CHECK(make(box({sg::read_write(plain.in())}), plain) == EACCES);
+    CHECK(make(box({sg::read_write(refined.in()).with_devices()}), refined) == 0);
 }
 
 TEST_CASE("a file that was opened for a worker is held as one it opened") {

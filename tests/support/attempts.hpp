@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -34,6 +35,11 @@ inline int try_open(const std::string& path, int flags, mode_t mode = 0600) {
     const int error = errno_of(fd);
     if (fd >= 0) ::close(fd);
     return error;
+}
+
+/// With all capabilities that the host has, which Landlock holds all the same.
+inline sysguard::Options powerful(sysguard::Files files) {
+    return {.files = std::move(files), .credentials = {.capabilities = sysguard::Capabilities::kept()}};
 }
 
 /// A tree that all attempts begin with.
