@@ -3,12 +3,15 @@
 #include "../descriptor.hpp"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace sysguard::process::detail {
@@ -21,21 +24,35 @@ inline int change_mode(int path_fd, mode_t mode) noexcept {
     return ::chmod(link, mode);
 }
 
+/// Opens by a name in a directory: what lies on the same mount, through no link. Linux 5.6. -1: errno; EXDEV where
+/// something is mounted there.
+inline Descriptor open_beneath(int parent, const char* name, int flags) noexcept {
+    open_how how{};
+    how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    long fd = -1;
+    for (int tries = 0; fd < 0 && tries < 64; ++tries) {  // EAGAIN: something was renamed meanwhile (openat2(2))
+        fd = ::syscall(SYS_openat2, parent, name, &how, sizeof how);
+        if (fd < 0 && errno != EINTR && errno != EAGAIN) break;
+    }
+    return Descriptor{above_streams(static_cast<int>(fd))};
+}
+
 /// Opens a directory by its name in another, to list and change it, whatever its mode: where it keeps its owner out,
 /// its mode is changed to 0700. -1: errno.
 inline Descriptor open_to_empty(int parent, const char* name) noexcept {
-    constexpr int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    const Descriptor place{above_streams(::openat(parent, name, O_PATH | flags))};
+    constexpr int flags = O_DIRECTORY | O_NOFOLLOW;
+    const Descriptor place = open_beneath(parent, name, O_PATH | flags);
     struct stat info {};
     if (!place || ::fstat(place.get(), &info) != 0) return {};
     if ((info.st_mode & 0700) != 0700) change_mode(place.get(), 0700);
-    return Descriptor{above_streams(::openat(place.get(), ".", O_RDONLY | flags))};
+    return open_beneath(place.get(), ".", O_RDONLY | flags);
 }
 
 /// Removes what is in a directory: of a tree of any depth and with any names, made by who is not trusted. No symbolic
-/// link is followed. A directory that is not empty is moved to the top and emptied there, so that this needs no more
-/// descriptors or memory however deep the tree is. Returns 0, or the errno of the first thing that could not be
-/// removed; the others are.
+/// link is followed, no other mount entered. A directory that is not empty is moved to the top and emptied there, so
+/// that this needs no more descriptors or memory however deep the tree is. Returns 0, or the errno of the first thing
+/// that could not be removed; the others are.
 inline int remove_beneath(int top) noexcept {
     int error = 0;
     unsigned long moved = 0;
