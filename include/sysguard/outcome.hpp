@@ -4,6 +4,7 @@
 #include "abi/error.hpp"
 #include "abi/signal_names.hpp"
 #include "process/layer.hpp"
+#include "process/limits.hpp"
 #include "supervise/decode.hpp"
 #include "supervise/ending.hpp"
 
@@ -24,12 +25,35 @@ namespace detail {
 class OutcomeMaker;
 }  // namespace detail
 
-/// What a worker used. Processor time is that of its first process and of all that this waited for (getrusage(2)).
+/// What a worker used. Figures are those of its first process and of all that this waited for (getrusage(2)), unless
+/// they are said to be of all: in a cgroup (`Options::cgroup`), of every process that ever was in it.
 struct Usage {
     std::chrono::nanoseconds wall{};
     std::chrono::microseconds user{};
     std::chrono::microseconds system{};
-    std::uint64_t peak_memory = 0;  ///< bytes resident, the most that one of those processes had at a time
+
+    /// Bytes resident, the most that one of those processes had at a time. Of all: what they were charged for together
+    /// at a time, the page cache of their files included (memory.peak, Linux 5.19).
+    std::uint64_t peak_memory = 0;
+
+    /// Context switches: of its own will, as it waited, and because its turn was over. Never of all: cgroups do not
+    /// count them.
+    std::uint64_t voluntary_switches = 0;
+    std::uint64_t involuntary_switches = 0;
+
+    /// Bytes of pages of files on block devices that it made dirty, written to the device or not
+    /// (ru_oublock, which the kernel counts in units of 512 bytes: task_io_account_write). Not what went to pipes,
+    /// sockets, terminals and tmpfs. Of all: what went to the devices by now (io.stat).
+    std::uint64_t written = 0;
+
+    /// Where it had a cgroup with a limit on processes: the most processes and threads at a time (Linux 6.1, else 0),
+    /// and how often one was refused.
+    std::uint64_t peak_processes = 0;
+    std::uint64_t refused_processes = 0;
+
+    bool cpu_of_all = false;  ///< user and system
+    bool memory_of_all = false;
+    bool written_of_all = false;
 };
 
 /// What happened to a worker: a value. True where all went well: a program exited with 0, a function returned.
@@ -44,7 +68,7 @@ public:
         signalled,        ///< ended by a signal, a crash mostly: `signal()`
         violation,        ///< killed for a call that its policy forbids: `violation()`, if the host was asked
         timed_out,        ///< its wall-clock or processor time was over: `message()` says which
-        out_of_memory,    ///< a function could not get memory (std::bad_alloc)
+        out_of_memory,    ///< a function could not get memory (std::bad_alloc), or the limit of its cgroup was reached
         stopped,          ///< the host stopped it
         unsupervised,     ///< the host ended it because it could not watch it any more: `message()` says why
         could_not_start,  ///< `step()` failed with `error()`
@@ -86,6 +110,10 @@ public:
 
     const Usage& usage() const noexcept { return usage_; }
 
+    /// Which limit ended it, where one is known to have; else none. A program that gets no more memory, processes or
+    /// descriptors ends as it will, and does not tell why.
+    Limit limit() const noexcept { return limit_; }
+
     /// Why the worker went without a layer that was asked for as optional (`Options::optional`); empty where it had it.
     const std::string& missing(Layer layer) const noexcept { return missing_.reason(layer); }
 
@@ -106,10 +134,15 @@ private:
             case Kind::ended_early:
                 return "ended with exit code " + std::to_string(exit_code_) + " before its function returned";
             case Kind::garbled: return "left no valid result: " + message_;
-            case Kind::signalled: return "was ended by " + signal_text();
+            case Kind::signalled:
+                return "was ended by " + signal_text() +
+                       (limit_ == Limit::file_size ? ": a file had the size that it may have at most" : "");
             case Kind::violation: return violation_text();
             case Kind::timed_out: return "was ended because its " + message_ + " was over";
-            case Kind::out_of_memory: return "could not get the memory it asked for";
+            case Kind::out_of_memory:
+                return signal_ != 0 ? "was killed by the kernel as it used up its " + message_
+                                    : "could not get the memory it asked for" +
+                                          (limit_ == Limit::memory ? ", " + message_ : std::string{});
             case Kind::stopped: return "was stopped by the host";
             case Kind::unsupervised: return "was ended because the host could not watch it any more: " + message_;
             case Kind::could_not_start: return "could not start: to " + std::string{step()} + " failed" + start_error();
@@ -184,6 +217,7 @@ private:
     }
 
     Kind kind_ = Kind::lost;
+    Limit limit_ = Limit::none;
     int exit_code_ = -1;
     int signal_ = 0;
     process::StartFailure failure_{};

@@ -127,6 +127,63 @@ TEST_CASE("stopped, unsupervised and lost") {
     CHECK(sg::Outcome{}.kind() == Kind::lost);
 }
 
+TEST_CASE("the limit that ended it") {
+    Ending wall = killed(SIGKILL);
+    wall.timed_out = true;
+    CHECK(make(std::move(wall), {.wall = 5s}).limit() == sg::Limit::wall);
+    Ending together = killed(SIGKILL);
+    together.used_up = true;
+    const sg::Outcome cpu = make(together, {.cpu = 2s});
+    CHECK(cpu.kind() == Kind::timed_out);
+    CHECK(cpu.limit() == sg::Limit::cpu);
+    CHECK(cpu.explain() == "program was ended because its processor time of 2000 ms was over.");
+    Ending in_time = exited(0);
+    in_time.used_up = true;
+    CHECK(make(std::move(in_time), {.cpu = 2s}).limit() == sg::Limit::none);
+    CHECK(make(killed(SIGXFSZ)).limit() == sg::Limit::none);
+    const sg::Outcome file = make(killed(SIGXFSZ), {.file_size = 10});
+    CHECK(file.limit() == sg::Limit::file_size);
+    CHECK(file.kind() == Kind::signalled);
+    Ending memory = killed(SIGKILL);
+    memory.cgroup.known = true;
+    memory.cgroup.killed_for_memory = 1;
+    const sg::Outcome killed_for_memory = make(memory, {.memory = 4096});
+    CHECK(killed_for_memory.kind() == Kind::out_of_memory);
+    CHECK(killed_for_memory.limit() == sg::Limit::memory);
+    CHECK(killed_for_memory.explain() == "program was killed by the kernel as it used up its memory of 4096 bytes.");
+    CHECK(make(memory).limit() == sg::Limit::none);  // that of a cgroup above
+}
+
+TEST_CASE("what all processes of a cgroup used") {
+    Ending ending = exited(0);
+    ending.status.used.ru_utime = {1, 0};
+    ending.status.used.ru_maxrss = 3;
+    ending.status.used.ru_nvcsw = 4;
+    ending.status.used.ru_nivcsw = 5;
+    ending.status.used.ru_oublock = 6;
+    const sg::Usage first = make(ending).usage();
+    CHECK(first.voluntary_switches == 4);
+    CHECK(first.involuntary_switches == 5);
+    CHECK(first.written == 3072);
+    CHECK_FALSE((first.cpu_of_all || first.memory_of_all || first.written_of_all));
+    ending.cgroup = {.known = true, .user = 2'000'000, .system = 1, .peak_tasks = 7, .refused_tasks = 8};
+    const sg::Usage some = make(ending).usage();
+    CHECK(some.cpu_of_all);
+    CHECK(some.user == 2s);
+    CHECK(some.system == 1us);
+    CHECK_FALSE((some.memory_of_all || some.written_of_all));
+    CHECK(some.peak_memory == 3072);
+    CHECK(some.peak_processes == 7);
+    CHECK(some.refused_processes == 8);
+    ending.cgroup.knows_memory = ending.cgroup.knows_written = true;
+    ending.cgroup.peak_memory = 9;
+    ending.cgroup.written = 10;
+    const sg::Usage all = make(ending).usage();
+    CHECK((all.memory_of_all && all.written_of_all));
+    CHECK(all.peak_memory == 9);
+    CHECK(all.written == 10);
+}
+
 TEST_CASE("what was used") {
     Ending ending = exited(0);
     ending.wall = 7ms;

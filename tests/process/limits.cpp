@@ -21,6 +21,12 @@ TEST_CASE("a time limit is any duration, rounded up") {
     CHECK(TimeLimit{std::chrono::milliseconds::max()}.time() == std::chrono::days{36500});
 }
 
+TEST_CASE("limits that can end a worker have names") {
+    using sysguard::Limit;
+    for (const Limit limit : {Limit::none, Limit::memory, Limit::cpu, Limit::wall, Limit::file_size})
+        CHECK(*name(limit) != '?');
+}
+
 TEST_CASE("what is left out is not limited") {
     const sysguard::Limits limits{.memory = 1_MiB, .cpu = 2s};
     CHECK(limits.memory == 1048576);

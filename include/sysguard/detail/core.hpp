@@ -39,6 +39,7 @@ public:
         supervise::Watch::Settings settings;
         settings.rules = &rules_;
         settings.wall = confinement_.limits().wall;
+        if (confinement_.cgroups()) settings.cpu = confinement_.limits().cpu;
         settings.tasks = confinement_.tasks();
         if (launch.output.kind() == Stdio::Kind::captured) settings.most_output = launch.output.most();
         if (launch.error.kind() == Stdio::Kind::captured) settings.most_error = launch.error.most();

@@ -36,6 +36,11 @@ public:
         outcome_.usage_.user = to_duration(ending_.status.used.ru_utime);
         outcome_.usage_.system = to_duration(ending_.status.used.ru_stime);
         outcome_.usage_.peak_memory = static_cast<std::uint64_t>(ending_.status.used.ru_maxrss) * 1024;
+        outcome_.usage_.voluntary_switches = static_cast<std::uint64_t>(ending_.status.used.ru_nvcsw);
+        outcome_.usage_.involuntary_switches = static_cast<std::uint64_t>(ending_.status.used.ru_nivcsw);
+        outcome_.usage_.written = static_cast<std::uint64_t>(ending_.status.used.ru_oublock) * 512;
+        if (ending_.cgroup.known) take_from_cgroup(ending_.cgroup);
+        if (confinement.limits().memory) memory_limit_ = *confinement.limits().memory;
         if (ending_.status.known && !ending_.status.exited) outcome_.signal_ = ending_.status.value;
         judge(confinement.limits(), confinement.kills_in_the_kernel());
     }
@@ -62,6 +67,10 @@ public:
                                      static_cast<std::size_t>(header.size < most ? header.size : most));
         } else if (header.state == State::out_of_memory) {
             outcome_.kind_ = Kind::out_of_memory;
+            if (memory_limit_ != 0) {
+                outcome_.limit_ = Limit::memory;
+                outcome_.message_ = "of which it may have " + std::to_string(memory_limit_) + " bytes";
+            }
         } else if (header.state == State::too_large) {
             garbled("its result is larger than the " + std::to_string(area.capacity()) +
                     " bytes that there is room for");
@@ -95,6 +104,10 @@ private:
             outcome_.message_ = std::generic_category().message(ending_.supervision_error);
         } else if (may_be_killed && ending_.timed_out) {
             timed_out("wall-clock time of " + std::to_string(limits.wall->time().count()) + " ms");
+            outcome_.limit_ = Limit::wall;
+        } else if (may_be_killed && ending_.used_up) {
+            timed_out(cpu_text(limits));
+            outcome_.limit_ = Limit::cpu;
         } else if (may_be_killed && ending_.stopped) {
             outcome_.kind_ = Kind::stopped;
         } else if (!ending_.status.known) {
@@ -105,18 +118,43 @@ private:
         } else if (outcome_.signal_ == SIGSYS && filter_kills) {
             outcome_.kind_ = Kind::violation;
         } else if (used_up_cpu(limits)) {
-            timed_out("processor time of " + std::to_string(limits.cpu->time().count()) + " ms");
+            timed_out(cpu_text(limits));
+            outcome_.limit_ = Limit::cpu;
+        } else if (outcome_.signal_ == SIGKILL && ending_.cgroup.killed_for_memory > 0) {
+            outcome_.kind_ = Kind::out_of_memory;
+            outcome_.limit_ = limits.memory ? Limit::memory : Limit::none;
+            outcome_.message_ = limits.memory ? "memory of " + std::to_string(*limits.memory) + " bytes"
+                                              : "memory, or that of the cgroups above";
         } else {
             outcome_.kind_ = Kind::signalled;
+            if (outcome_.signal_ == SIGXFSZ && limits.file_size) outcome_.limit_ = Limit::file_size;
         }
     }
 
     bool used_up_cpu(const Limits& limits) const {
         if (!limits.cpu) return false;
-        const auto used = outcome_.usage_.user + outcome_.usage_.system;
+        // of the processes that are held to it by themselves
+        const auto used = to_duration(ending_.status.used.ru_utime) + to_duration(ending_.status.used.ru_stime);
         if (outcome_.signal_ == SIGXCPU)
             return used >= limits.cpu->time() / 10;  // the limit goes by ticks, `used` does not
         return outcome_.signal_ == SIGKILL && used >= limits.cpu->time();
+    }
+
+    void take_from_cgroup(const process::CgroupFigures& figures) {
+        Usage& usage = outcome_.usage_;
+        usage.cpu_of_all = true;
+        usage.user = std::chrono::microseconds{static_cast<std::int64_t>(figures.user)};
+        usage.system = std::chrono::microseconds{static_cast<std::int64_t>(figures.system)};
+        usage.memory_of_all = figures.knows_memory;
+        if (figures.knows_memory) usage.peak_memory = figures.peak_memory;
+        usage.written_of_all = figures.knows_written;
+        if (figures.knows_written) usage.written = figures.written;
+        usage.peak_processes = figures.peak_tasks;
+        usage.refused_processes = figures.refused_tasks;
+    }
+
+    static std::string cpu_text(const Limits& limits) {
+        return "processor time of " + std::to_string(limits.cpu->time().count()) + " ms";
     }
 
     void timed_out(std::string which) {
@@ -128,6 +166,7 @@ private:
 
     supervise::Ending ending_;
     Outcome outcome_{};
+    std::uint64_t memory_limit_ = 0;
 };
 
 }  // namespace sysguard::detail

@@ -4,6 +4,7 @@
 #include "detail/courier.hpp"
 #include "detail/plan.hpp"
 #include "guard.hpp"
+#include "worker_cgroup.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -67,6 +68,7 @@ struct Child {
           input{std::move(other.input)},
           output{std::move(other.output)},
           error{std::move(other.error)},
+          cgroup{std::move(other.cgroup)},
           guard{std::move(other.guard)},
           failure{other.failure} {}
     Child& operator=(Child&&) = delete;
@@ -117,6 +119,7 @@ struct Child {
     Descriptor input{};     ///< of pipes
     Descriptor output{};
     Descriptor error{};
+    WorkerCgroup cgroup{};   ///< where it has one: removed with the child
     Guard guard{};           ///< of its session, where it may start processes
     StartFailure failure{};  ///< where the start stopped
 };

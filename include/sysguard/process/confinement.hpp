@@ -5,6 +5,7 @@
 #include "../policy/tasks.hpp"
 #include "../policy/view.hpp"
 #include "block.hpp"
+#include "cgroup_subtree.hpp"
 #include "detail/entry_filter.hpp"
 #include "detail/host_facts.hpp"
 #include "detail/plan.hpp"
@@ -48,12 +49,15 @@ public:
         if (credentials_.memory_deny_write_execute)
             denies_write_execute_ =
                 missing_.need(Layer::memory_deny_write_execute, detail::offer_of_mdwe(), options.optional);
-        if (limits.processes && (tasks_.processes || tasks_.threads) &&
+        if (limits.processes == 0U && options.cgroup.place() != Cgroup::Place::none)
+            throw Error{EINVAL, "limit processes: to none; with a cgroup the worker itself is counted"};
+        missing_.need(Layer::cgroup, cgroups_.open(options.cgroup, limits), options.optional);
+        if (limits.processes && !cgroups_.holds_processes() && (tasks_.processes || tasks_.threads) &&
             detail::starts_any_number_of_tasks(user(), kept()))
             throw Error{ENOTSUP,
                         "limit processes: the kernel does not hold root, nor who has CAP_SYS_RESOURCE or "
                         "CAP_SYS_ADMIN, to RLIMIT_NPROC, and the policy lets workers start tasks; give them another "
-                        "user (Options::credentials)"};
+                        "user (Options::credentials) or cgroups (Options::cgroup)"};
         if (tasks_.groups && ::access("/proc/self/stat", R_OK) != 0)
             throw Error{ENOTSUP,
                         "find a worker's processes: the policy lets it start some in groups of their own, and /proc, "
@@ -70,6 +74,8 @@ public:
     /// The user that workers run as, if they are started now.
     uid_t user() const noexcept { return credentials_.user.value_or(::getuid()); }
     const Limits& limits() const noexcept { return limits_; }
+    /// Where workers get cgroups of their own, if they do.
+    const CgroupSubtree& cgroups() const noexcept { return cgroups_; }
     /// The layers that were optional and are not there.
     const MissingLayers& missing() const noexcept { return missing_; }
     policy::Tasks tasks() const noexcept { return tasks_; }
@@ -112,6 +118,7 @@ private:
     policy::Tasks tasks_;
     Credentials credentials_;
     Limits limits_;
+    CgroupSubtree cgroups_{};
     Scheduling scheduling_;
     bool denies_write_execute_ = false;
     bool asks_the_host_ = false;

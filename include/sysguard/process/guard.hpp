@@ -7,6 +7,7 @@
 #include "detail/setup.hpp"
 #include "session.hpp"
 #include "signals.hpp"
+#include "worker_cgroup.hpp"
 
 #include <cerrno>
 #include <cstdint>
@@ -40,14 +41,21 @@ public:
     /// Ends it. To be called before the session's leader is reaped: from then on its id may be somebody else's.
     void stop() noexcept { stop(false); }
 
-    /// Ends it, when it has killed the session: a host that has given up its ids may not. Returns whether there was one.
+    /// Ends it, when it has killed the session: a host that has given up its ids may not. Returns whether there was
+    /// one.
     bool kill_and_stop() noexcept { return stop(true); }
 
-    /// To be called before there is a session. `in_groups`: see `kill_session`. Returns 0 or an errno.
-    int start(bool in_groups) noexcept {
+    /// To be called before there is a session. `in_groups`: see `kill_session`. `cgroup`: the worker's, if it has one;
+    /// the guard kills what is in it and removes it, too. Returns 0 or an errno.
+    int start(bool in_groups, const WorkerCgroup& cgroup = {}) noexcept {
         state_ = new (std::nothrow) State;
         if (state_ == nullptr) return ENOMEM;
         state_->in_groups = in_groups;
+        if (cgroup) {
+            state_->cgroup_kill = cgroup.kill_file();
+            state_->cgroup_parent = cgroup.parent();
+            __builtin_memcpy(state_->cgroup_name, cgroup.name(), sizeof state_->cgroup_name);
+        }
         state_->bell.reset(above_streams(::eventfd(0, EFD_CLOEXEC)));
         if (!state_->bell) return errno;
         const Descriptor host{above_streams(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)))};
@@ -86,6 +94,9 @@ private:
         bool in_groups = false;
         bool must_kill = false;
         int host = -1;
+        int cgroup_kill = -1;
+        int cgroup_parent = -1;
+        char cgroup_name[WorkerCgroup::name_size]{};
         Descriptor bell{};  ///< rung, it ends
         long pid = -1;
         alignas(64) char stack[16384];
@@ -96,13 +107,30 @@ private:
         detail::raw_call(SYS_setsid);
         detail::raw_call(SYS_dup3, state.host, 0, O_CLOEXEC);
         detail::raw_call(SYS_dup3, state.bell.get(), 1, O_CLOEXEC);
-        detail::close_gap(2, ~0U);
+        const bool has_cgroup = state.cgroup_kill >= 0;
+        if (has_cgroup) {
+            detail::raw_call(SYS_dup3, state.cgroup_kill, 2, O_CLOEXEC);
+            detail::raw_call(SYS_dup3, state.cgroup_parent, 3, O_CLOEXEC);  // what was 3 has been moved before
+        }
+        detail::close_gap(has_cgroup ? 4 : 2, ~0U);
         pollfd news[] = {{0, POLLIN, 0}, {1, POLLIN, 0}};
         while (detail::raw_call(SYS_ppoll, news, 2, nullptr, nullptr, 0) <= 0) {
         }
         if (news[0].revents == 0 && !state.must_kill) return;
+        if (has_cgroup) detail::raw_call(SYS_write, 2, "1", 1);
         const pid_t session = __atomic_load_n(&state.session, __ATOMIC_ACQUIRE);
         if (session > 0) kill_session(session, state.in_groups);
+        if (has_cgroup && !state.must_kill) remove_cgroup(state.cgroup_name);
+    }
+
+    /// Kills what is in the cgroup until that can be removed, for ten seconds at most.
+    SYSGUARD_BARE static void remove_cgroup(const char* name) noexcept {
+        timespec pause{0, 1'000'000};
+        for (int i = 0; i < 10'000; ++i) {
+            detail::raw_call(SYS_write, 2, "1", 1);
+            if (detail::raw_call(SYS_unlinkat, 3, name, AT_REMOVEDIR) != -EBUSY) return;
+            detail::raw_call(SYS_nanosleep, &pause, nullptr);
+        }
     }
 
     State* state_ = nullptr;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cgroup.hpp"
 #include "credentials.hpp"
 #include "files.hpp"
 #include "layer.hpp"
@@ -19,6 +20,10 @@ struct Options {
     Scopes scopes{};
     Credentials credentials{};
     Limits limits{};
+
+    /// Where workers get cgroups of their own, which hold a worker as a whole to `limits`; none unless given.
+    Cgroup cgroup{};
+
     Scheduling scheduling{};
 
     /// Layers that workers go without where the machine does not offer them. What is not named here is required: where

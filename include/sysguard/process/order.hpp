@@ -85,8 +85,9 @@ private:
         plan_.umask = launch.umask;
         plan_.ruleset = confinement.landlock().ruleset();
         plan_.wants_listener = confinement.asks_the_host();
+        if (confinement.cgroups()) make_cgroup(confinement, child);
         if (confinement.tasks().processes || confinement.tasks().untied)
-            if (const int error = child.guard.start(confinement.tasks().groups); error != 0)
+            if (const int error = child.guard.start(confinement.tasks().groups, child.cgroup); error != 0)
                 throw Error{error, "start the guard of a worker"};
         plan_.guarded_session = child.guard.session();
         if (confinement.limits().wall) plan_.most_start_time = confinement.limits().wall->time().count();
@@ -129,6 +130,17 @@ private:
             std::snprintf(plan.oom_score_adj, sizeof plan.oom_score_adj, "%d", *scheduling.oom_score_adj);
     }
 
+    void make_cgroup(const Confinement& confinement, Child& child) {
+        constexpr std::uint64_t tasks_to_start = 3;  // of a function whose listener is handed over
+        if (command_.empty() && confinement.asks_the_host() && confinement.cgroups().holds_processes() &&
+            *confinement.limits().processes < tasks_to_start)
+            throw Error{EAGAIN,
+                        "limit processes: a function whose policy asks the host needs 3 in its cgroup to start"};
+        if (const int error = confinement.cgroups().make(child.cgroup, confinement.limits()); error != 0)
+            throw Error{error, "make the cgroup of a worker"};
+        plan_.cgroup = child.cgroup.directory();
+    }
+
     void add_limits(const Confinement& confinement, std::uint64_t shared_memory) {
         const Limits& limits = confinement.limits();
         limit(RLIMIT_CORE, no_core_dump);  // one of a forked worker would hold the host's memory
@@ -137,7 +149,8 @@ private:
             const auto soft = static_cast<rlim_t>((limits.cpu->time().count() + 999) / 1000);
             limit(RLIMIT_CPU, soft, soft + 1);
         }
-        if (limits.processes && (confinement.tasks().processes || confinement.tasks().threads)) {
+        if (limits.processes && !confinement.cgroups().holds_processes() &&
+            (confinement.tasks().processes || confinement.tasks().threads)) {
             limit(RLIMIT_NPROC, sum(*limits.processes, detail::count_tasks_of(confinement.user())));
             has_late_limit_ = command_.empty() && confinement.asks_the_host();
             if (has_late_limit_) late_limit_ = limits_[--limit_count_];

@@ -116,8 +116,9 @@ template <class Body>
 [[noreturn]] void run_forked(Plan& plan, ResultArea& area, Body& body) noexcept {
     __fpurge(stdout);  // what the host has not flushed yet is the host's
     __fpurge(stderr);
-    if (check(plan, Step::parent, tie_to_host(plan)) && wait_for_host(area.header()) &&
-        check(plan, Step::descriptors, place_descriptors(plan)) && confine(plan) && install_or_hand_over(plan)) {
+    if (check(plan, Step::parent, tie_to_host(plan)) && check(plan, Step::cgroup, enter_cgroup(plan.cgroup)) &&
+        wait_for_host(area.header()) && check(plan, Step::descriptors, place_descriptors(plan)) && confine(plan) &&
+        install_or_hand_over(plan)) {
         area.header().state = ResultArea::State::running;
         __atomic_store_n(&plan.pass, 0, __ATOMIC_SEQ_CST);
         body(area);

@@ -38,7 +38,13 @@ struct ProgramStart {
     CloneArguments arguments{};
     int pidfd = -1;
     long pid = -1;
+    bool is_inside = false;  ///< of its cgroup from the start
 };
+
+/// Of the worker.
+SYSGUARD_BARE inline bool is_in_cgroup(ProgramStart& start) noexcept {
+    return start.is_inside || check(*start.plan, Step::cgroup, enter_cgroup(start.plan->cgroup));
+}
 
 /// Runs as the worker, its descriptors in place, until its program takes over.
 SYSGUARD_BARE inline void become_program(void* start) noexcept {
@@ -57,7 +63,16 @@ SYSGUARD_BARE inline void become_program(void* start) noexcept {
 
 SYSGUARD_BARE inline void place_and_become_program(void* start) noexcept {
     Plan& plan = *static_cast<ProgramStart*>(start)->plan;
+    if (!is_in_cgroup(*static_cast<ProgramStart*>(start))) return;
     if (check(plan, Step::descriptors, place_descriptors(plan))) become_program(start);
+}
+
+/// Runs as the worker that a courier started. Its cgroup is closed, to both.
+SYSGUARD_BARE inline void enter_and_become_program(void* start) noexcept {
+    const Plan& plan = *static_cast<ProgramStart*>(start)->plan;
+    if (!is_in_cgroup(*static_cast<ProgramStart*>(start))) return;
+    if (plan.cgroup >= 0) raw_call(SYS_close, plan.cgroup);
+    become_program(start);
 }
 
 /// Runs as the courier: starts the worker as the host's child, with a descriptor table of their own, and when the
@@ -72,7 +87,7 @@ SYSGUARD_BARE inline void start_and_deliver(void* argument) noexcept {
     start.arguments.pidfd = reinterpret_cast<std::uint64_t>(&start.pidfd);
     start.arguments.stack = reinterpret_cast<std::uint64_t>(start.stacks->program);
     start.arguments.stack_size = sizeof start.stacks->program;
-    start.pid = start_task(start.arguments, become_program, argument);
+    start.pid = start_task_in(plan.cgroup, start.is_inside, start.arguments, enter_and_become_program, argument);
     if (!check(plan, Step::create, start.pid) || plan.failure.step != Step::none) return;
     HandOver sent;
     sent.descriptors[0] = start.pidfd;
@@ -128,8 +143,10 @@ inline void start_program(detail::Plan& plan, Child& child) noexcept {
     if (takes_other_credentials) Dumpable::enter();
     {
         const SignalsBlocked blocked;
-        first = detail::start_task(start.arguments,
-                                   with_courier ? detail::start_and_deliver : detail::place_and_become_program, &start);
+        plan.keeps_cgroup = with_courier && plan.cgroup >= 0;
+        first = with_courier ? detail::start_task(start.arguments, detail::start_and_deliver, &start)
+                             : detail::start_task_in(plan.cgroup, start.is_inside, start.arguments,
+                                                     detail::place_and_become_program, &start);
     }
     if (takes_other_credentials) Dumpable::leave();
     __builtin_memset(&stacks, 0, sizeof stacks);  // the pass went over them

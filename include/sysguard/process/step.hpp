@@ -8,6 +8,7 @@ namespace sysguard::process {
 enum class Step : std::uint8_t {
     none,
     create,
+    cgroup,
     descriptors,
     parent,
     timer,
@@ -30,6 +31,7 @@ constexpr const char* name(Step step) noexcept {
     switch (step) {
         case Step::none: return "start";
         case Step::create: return "create the process";
+        case Step::cgroup: return "enter its cgroup";
         case Step::descriptors: return "set up its descriptors";
         case Step::parent: return "tie it to the host";
         case Step::timer: return "set a timer for its start";

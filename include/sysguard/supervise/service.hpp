@@ -262,6 +262,7 @@ inline void Supervisor::keep_time() noexcept {
     const Clock::time_point now = Clock::now();
     for (Watch* watch = watches_; watch != nullptr; watch = watch->next_) {
         if (watch->is_out_of_time(now)) watch->end(watch->ending_.timed_out);
+        if (!watch->is_ending() && watch->is_out_of_cpu(now)) watch->end(watch->ending_.used_up);
         for (Performance* each = watch->performing_; each != nullptr; each = each->next)
             if (each->is_vain()) each->kill();
     }
@@ -281,6 +282,8 @@ inline void Supervisor::set_timer() noexcept {
             const Clock::time_point end = watch->started_ + watch->settings_.wall->time();
             if (end < next) next = end;
         }
+        if (watch->settings_.cpu && watch->child_.cgroup && !watch->is_ending() && watch->next_look_ < next)
+            next = watch->next_look_;
         if (watch->performing_ != nullptr && Clock::now() + look_after < next) next = Clock::now() + look_after;
     }
     for (const Expiry* expiry = expiries_; expiry != nullptr; expiry = expiry->next)

@@ -184,7 +184,9 @@ private:
         if (watch.settings_.most_output) listen(child.output.get(), Source::output);
         if (watch.settings_.most_error) listen(child.error.get(), Source::error);
         if (error != 0) watch.give_up(error);
-        if (watch.is_out_of_time(Clock::now())) watch.end(watch.ending_.timed_out);  // its start took that long
+        const Clock::time_point now = Clock::now();
+        if (watch.is_out_of_time(now)) watch.end(watch.ending_.timed_out);  // its start took that long
+        if (watch.is_out_of_cpu(now)) watch.end(watch.ending_.used_up);
         set_timer();
         return is_noticed;
     }

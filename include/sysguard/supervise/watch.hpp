@@ -37,6 +37,7 @@ public:
     struct Settings {
         const Rulebook* rules = nullptr;  ///< what the filter was made from; borrowed
         std::optional<TimeLimit> wall{};
+        std::optional<TimeLimit> cpu{};            ///< of all its processes together, where it has a cgroup
         policy::Tasks tasks{};                     ///< it may have started others: its whole session goes
         std::optional<std::size_t> most_output{};  ///< of bytes to collect
         std::optional<std::size_t> most_error{};
@@ -81,11 +82,24 @@ private:
     static constexpr int most_performances = 64;
 
     bool is_ending() const noexcept {
-        return ending_.timed_out || ending_.stopped || ending_.violation.has_value() || ending_.supervision_error != 0;
+        return ending_.timed_out || ending_.used_up || ending_.stopped || ending_.violation.has_value() ||
+               ending_.supervision_error != 0;
     }
 
     bool is_out_of_time(Clock::time_point now) const noexcept {
         return settings_.wall && now - started_ >= settings_.wall->time();
+    }
+
+    /// Whether it has used up its processor time. Where not, it cannot have before `next_look_`.
+    bool is_out_of_cpu(Clock::time_point now) noexcept {
+        if (!settings_.cpu || !child_.cgroup || now < next_look_) return false;
+        const auto most = std::chrono::duration_cast<std::chrono::nanoseconds>(settings_.cpu->time()).count();
+        const std::int64_t left = most - static_cast<std::int64_t>(child_.cgroup.processor_time()) * 1000;
+        if (left <= 0) return true;
+        const std::int64_t soonest = left / ::sysconf(_SC_NPROCESSORS_ONLN);
+        constexpr std::int64_t pause = 2'000'000;
+        next_look_ = now + std::chrono::nanoseconds{soonest > pause ? soonest : pause};
+        return false;
     }
 
     void end(bool& reason) noexcept {
@@ -160,13 +174,17 @@ private:
 
     /// Kills what is left of the worker and of what is done for it, and reaps it. May take long.
     void clear_away(Performance* performances) noexcept {
+        child_.cgroup.kill();
         if (settings_.tasks.processes) process::kill_session(child_.pid, settings_.tasks.groups);
+        child_.cgroup.empty();
         while (performances != nullptr) delete std::exchange(performances, performances->next);
         drain(child_.output, ending_.output, settings_.most_output);
         drain(child_.error, ending_.error, settings_.most_error);
         if (settings_.tasks.processes || process::adopts_orphans()) process::reap_members(child_.pid);
         child_.guard.stop();
         ending_.status = child_.wait();
+        ending_.cgroup = child_.cgroup.figures();
+        child_.cgroup.remove();
         ending_.wall = Clock::now() - started_;
     }
 
@@ -181,6 +199,7 @@ private:
     Performance* performing_ = nullptr;  ///< list
     Performance* waiting_ = nullptr;     ///< list, the next one first
     int performing_count_ = 0;
+    Clock::time_point next_look_{};  ///< at its processor time
     bool is_clearing_ = false;
     std::uint32_t finished_ = 0;
 };

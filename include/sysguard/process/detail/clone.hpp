@@ -22,6 +22,9 @@ struct CloneArguments {
     std::uint64_t stack = 0;
     std::uint64_t stack_size = 0;
     std::uint64_t tls = 0;
+    std::uint64_t set_tid = 0;
+    std::uint64_t set_tid_size = 0;
+    std::uint64_t cgroup = 0;
 };
 
 using Entry = void (*)(void*);
@@ -136,6 +139,24 @@ __attribute__((always_inline)) inline long start_task(CloneArguments& arguments,
     long id = clone3_on_stack(arguments, entry, argument);
     if (id == -ENOSYS || id == -EPERM) id = clone_on_stack(arguments, entry, argument);
     return id;
+}
+
+/// The same, in a cgroup (a descriptor of its directory, or -1: in the caller's). `is_inside` tells the task whether
+/// it is there: not where there is no clone3, or none that takes a cgroup (Linux 5.7); then it has to enter it itself.
+__attribute__((always_inline)) inline long start_task_in(int cgroup, bool& is_inside, CloneArguments& arguments,
+                                                         Entry entry, void* argument) noexcept {
+    constexpr std::uint64_t into_cgroup = 0x200000000;  // CLONE_INTO_CGROUP
+    is_inside = cgroup >= 0;
+    if (is_inside) {
+        arguments.flags |= into_cgroup;
+        arguments.cgroup = static_cast<std::uint64_t>(cgroup);
+        const long id = clone3_on_stack(arguments, entry, argument);
+        if (id != -ENOSYS && id != -EPERM && id != -E2BIG && id != -EINVAL) return id;
+        arguments.flags &= ~into_cgroup;
+        arguments.cgroup = 0;
+        is_inside = false;
+    }
+    return start_task(arguments, entry, argument);
 }
 
 }  // namespace sysguard::process::detail

@@ -73,8 +73,10 @@ struct Plan {
     std::size_t filter_size = 0;
     std::size_t own_pid_at = 0;  ///< the instruction that compares with the worker's process id
     bool wants_listener = false;
-    int channel = -1;  ///< the worker's end of the socket that takes the listener to the host, or -1
-    int ruleset = -1;  ///< of Landlock: what the worker is held to, or -1
+    int channel = -1;           ///< the worker's end of the socket that takes the listener to the host, or -1
+    int cgroup = -1;            ///< the directory of the worker's cgroup, or -1: none
+    bool keeps_cgroup = false;  ///< while the descriptors are placed: who starts the worker has them in place
+    int ruleset = -1;           ///< of Landlock: what the worker is held to, or -1
 
     const char* path = nullptr;
     char* const* argv = nullptr;

@@ -58,8 +58,13 @@ SYSGUARD_BARE inline long close_gap(unsigned first, unsigned last) noexcept {
 
 /// Closes a gap, but for what the start itself needs.
 SYSGUARD_BARE inline long close_gap(const Plan& plan, unsigned first, unsigned last) noexcept {
-    const int needed[] = {plan.channel < plan.ruleset ? plan.channel : plan.ruleset,
-                          plan.channel < plan.ruleset ? plan.ruleset : plan.channel};
+    int needed[] = {plan.channel, plan.ruleset, plan.keeps_cgroup ? plan.cgroup : -1};
+    for (int i = 1; i < 3; ++i)
+        for (int j = i; j > 0 && needed[j] < needed[j - 1]; --j) {
+            const int larger = needed[j - 1];
+            needed[j - 1] = needed[j];
+            needed[j] = larger;
+        }
     for (const int fd : needed) {
         const auto kept = static_cast<unsigned>(fd);
         if (fd < 0 || kept < first || kept > last) continue;
@@ -86,6 +91,11 @@ SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
         const long aside = duplicate_aside(plan, plan.ruleset);
         if (aside < 0) return aside;
         plan.ruleset = static_cast<int>(aside);
+    }
+    if (plan.keeps_cgroup && is_target(plan, plan.cgroup)) {
+        const long aside = duplicate_aside(plan, plan.cgroup);
+        if (aside < 0) return aside;
+        plan.cgroup = static_cast<int>(aside);
     }
     for (std::size_t i = 0; i < plan.move_count; ++i) {
         const int from = plan.moves[i].from;
@@ -114,6 +124,17 @@ SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
         next = kept + 1;
     }
     return close_gap(plan, next, ~0U);
+}
+
+/// Moves the calling process into a cgroup, by its directory; -1: nowhere.
+SYSGUARD_BARE inline long enter_cgroup(int directory) noexcept {
+    if (directory < 0) return 0;
+    const long file = raw_call(SYS_openat, directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return file;
+    const char self = '0';
+    const long written = raw_call(SYS_write, file, &self, 1);
+    raw_call(SYS_close, file);
+    return written;
 }
 
 /// Default dispositions and an empty mask, whatever the host has. Signals 32 and 33 are libc's own (nptl(7)): a forked

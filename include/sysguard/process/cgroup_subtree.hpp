@@ -1,0 +1,224 @@
+#pragma once
+
+#include "cgroup.hpp"
+#include "descriptor.hpp"
+#include "detail/cgroup_files.hpp"
+#include "detail/clone.hpp"
+#include "detail/raw_call.hpp"
+#include "detail/reap.hpp"
+#include "detail/setup.hpp"
+#include "layer.hpp"
+#include "limits.hpp"
+#include "signals.hpp"
+#include "worker_cgroup.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+namespace sysguard::process {
+
+/// The subtree in which the workers of a sandbox get their cgroups. Owns a descriptor of it. Immutable once open.
+class CgroupSubtree {
+public:
+    /// None.
+    CgroupSubtree() noexcept = default;
+
+    /// Opens the subtree, enables what `limits` need, and tries it out with an empty cgroup and a process that does
+    /// nothing. Says what is missing, and what to do; then this is none.
+    Offer open(const Cgroup& cgroup, const Limits& limits) {
+        if (cgroup.place() == Cgroup::Place::none) return {};
+        Offer offer = try_to_open(cgroup, limits);
+        if (!offer) {
+            directory_.reset();
+            holds_memory_ = holds_processes_ = false;
+        }
+        return offer;
+    }
+
+    explicit operator bool() const noexcept { return static_cast<bool>(directory_); }
+    int directory() const noexcept { return directory_.get(); }
+
+    /// Whether the limit on processes holds for a worker as a whole.
+    bool holds_processes() const noexcept { return holds_processes_; }
+
+    /// Makes the cgroup of a worker, with its limits. Returns 0 or an errno.
+    int make(WorkerCgroup& cgroup, const Limits& limits) const noexcept {
+        if (const int error = cgroup.create(directory_.get()); error != 0) return error;
+        char text[24];
+        if (holds_memory_) {
+            std::snprintf(text, sizeof text, "%llu", static_cast<unsigned long long>(*limits.memory));
+            if (const int error = cgroup.set("memory.max", text); error != 0) return error;
+            const int swap =
+                cgroup.set("memory.swap.max", "0");  // not there where the kernel does not account for swap
+            if (swap != 0 && swap != ENOENT) return swap;
+            if (const int error = cgroup.set("memory.oom.group", "1"); error != 0) return error;
+        }
+        if (holds_processes_) {
+            std::snprintf(text, sizeof text, "%llu", static_cast<unsigned long long>(*limits.processes));
+            if (const int error = cgroup.set("pids.max", text); error != 0) return error;
+        }
+        return 0;
+    }
+
+private:
+    static constexpr long magic = 0x63677270;  ///< CGROUP2_SUPER_MAGIC (linux/magic.h)
+
+    Offer try_to_open(const Cgroup& cgroup, const Limits& limits) {
+        path_ = cgroup.directory();
+        if (cgroup.place() != Cgroup::Place::directory) {
+            path_ = detail::own_cgroup_path();
+            if (path_.empty())
+                return {ENOENT,
+                        "cgroup v2 is not mounted where this process sees its own cgroup (/proc/self/cgroup, "
+                        "/proc/self/mountinfo); mount it, or name a directory with Cgroup::in"};
+            if (cgroup.place() == Cgroup::Place::beside_own) path_ += "/..";
+        }
+        directory_.reset(above_streams(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+        if (!directory_) return {errno, path_ + ": " + std::strerror(errno)};
+        struct statfs info {};
+        if (::fstatfs(directory_.get(), &info) != 0) return {errno, path_ + ": " + std::strerror(errno)};
+        if (static_cast<long>(info.f_type) != magic)
+            return {EINVAL, path_ + " is not in a cgroup v2 file system; name a directory in one (mount -t cgroup2)"};
+        if (limits.memory)
+            if (Offer offer = enable("memory"); !offer) return offer;
+        if (limits.processes)
+            if (Offer offer = enable("pids"); !offer) return offer;
+        holds_memory_ = limits.memory.has_value();
+        holds_processes_ = limits.processes.has_value();
+        WorkerCgroup::remove_stale(directory_.get());
+        return try_out(limits);
+    }
+
+    Offer enable(const char* controller) const {
+        const std::string name = controller;
+        if (detail::FileText{directory_.get(), "cgroup.subtree_control"}.has(controller)) return {};
+        if (!detail::FileText{directory_.get(), "cgroup.controllers"}.has(controller))
+            return {ENOTSUP, path_ + " lacks the controller " + name + ": " + why_absent(controller)};
+        const int error = detail::write_file(directory_.get(), "cgroup.subtree_control", ("+" + name).c_str());
+        if (error == 0) return {};
+        std::string why = path_ + ": cannot enable the controller " + name + " for the cgroups in it: ";
+        if (error == EBUSY)
+            why +=
+                "it has processes of its own, and the kernel allows only one of the two; move them into a cgroup "
+                "below it first, the host too (mkdir host, and write the process ids to host/cgroup.procs)";
+        else if (error == EACCES || error == EPERM)
+            why +=
+                "its cgroup.subtree_control is not this user's to write; have the subtree delegated (systemd: "
+                "Delegate=yes)";
+        else if (error == EROFS)
+            why += "it is mounted read-only, as in most containers; have it mounted writable";
+        else
+            why += std::strerror(error);
+        return {error, why};
+    }
+
+    /// Why a cgroup is not offered a controller.
+    static std::string why_absent(const char* controller) {
+        const detail::FileText known{AT_FDCWD, "/proc/cgroups"};  // name, hierarchy, cgroups, enabled
+        const std::size_t size = std::strlen(controller);
+        for (const char* line = known.text; line != nullptr && *line != 0; line = detail::FileText::next(line)) {
+            if (std::strncmp(line, controller, size) != 0 || line[size] != '\t') continue;
+            unsigned hierarchy = 0;
+            unsigned count = 0;
+            unsigned enabled = 1;
+            std::sscanf(line + size, "%u %u %u", &hierarchy, &count, &enabled);
+            if (enabled == 0)
+                return std::string{"the kernel was started without it; start it with cgroup_enable="} + controller;
+            if (hierarchy != 0)
+                return std::string{
+                           "cgroup v1 has it here; boot with systemd.unified_cgroup_hierarchy=1 or "
+                           "cgroup_no_v1="} +
+                       controller;
+        }
+        return "the cgroups above do not pass it on; have it delegated (systemd: Delegate=yes; by hand: write +" +
+               std::string{controller} + " to each cgroup.subtree_control above)";
+    }
+
+    Offer try_out(const Limits& limits) const {
+        WorkerCgroup trial;
+        if (const int error = make(trial, limits); error != 0) return {error, why_not_made(error)};
+        Trial task{trial.directory()};
+        detail::CloneArguments arguments;
+        alignas(64) char stack[16384];
+        arguments.flags = CLONE_VM | CLONE_VFORK;
+        arguments.stack = reinterpret_cast<std::uint64_t>(stack);
+        arguments.stack_size = sizeof stack;
+        long pid = -1;
+        {
+            const SignalsBlocked blocked;
+            pid = detail::start_task(arguments, enter_for_trial, &task);
+        }
+        if (pid < 0)
+            return {static_cast<int>(-pid), std::string{"start a process: "} + std::strerror(static_cast<int>(-pid))};
+        detail::reap_quietly(pid);
+        if (task.result == 0) return {};
+        const int error = static_cast<int>(-task.result);
+        std::string why = path_ + ": a process of this host's cannot be moved into a cgroup there: ";
+        if (error == EACCES || error == EPERM)
+            why +=
+                "the kernel wants that this user may write the cgroup.procs of the closest cgroup above both the "
+                "host's and that one; start the host inside the subtree that is delegated to it (systemd-run --user "
+                "--scope -p Delegate=yes)";
+        else
+            why += std::strerror(error);
+        return {error, why};
+    }
+
+    std::string why_not_made(int error) const {
+        std::string why = path_ + ": cannot make a cgroup in it: ";
+        if (error == EROFS) return why + "it is mounted read-only, as in most containers; have it mounted writable";
+        if (error == EACCES || error == EPERM)
+            return why +
+                   "it is not this user's to write; have a subtree delegated (systemd: Delegate=yes; by hand: "
+                   "chown the directory, its cgroup.procs and its cgroup.subtree_control)";
+        if (error == ENOSYS) return why + "this kernel has no cgroup.kill, which is in Linux 5.14; use a newer kernel";
+        return why + std::strerror(error);
+    }
+
+    struct Trial {
+        int directory = -1;
+        long result = 0;
+    };
+
+    SYSGUARD_BARE static void enter_for_trial(void* of) noexcept {
+        auto& trial = *static_cast<Trial*>(of);
+        trial.result = detail::enter_cgroup(trial.directory);
+        if (trial.result > 0) trial.result = 0;
+    }
+
+    std::string path_{};
+    Descriptor directory_{};
+    bool holds_memory_ = false;
+    bool holds_processes_ = false;
+};
+
+inline void WorkerCgroup::remove_stale(int parent) noexcept {
+    const int fd = ::openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* const entries = fd >= 0 ? ::fdopendir(fd) : nullptr;
+    if (entries == nullptr) {
+        if (fd >= 0) ::close(fd);
+        return;
+    }
+    while (const dirent* const entry = ::readdir(entries)) {
+        if (std::strncmp(entry->d_name, prefix, sizeof prefix - 1) != 0) continue;
+        if (std::strlen(entry->d_name) >= sizeof name_) continue;
+        WorkerCgroup stale;
+        stale.directory_.reset(::openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!stale.directory_ || ::flock(stale.directory_.get(), LOCK_EX | LOCK_NB) != 0) continue;
+        stale.kill_.reset(::openat(stale.directory_.get(), "cgroup.kill", O_WRONLY | O_CLOEXEC));
+        std::strcpy(stale.name_, entry->d_name);
+        stale.parent_ = parent;
+    }
+    ::closedir(entries);
+}
+
+}  // namespace sysguard::process

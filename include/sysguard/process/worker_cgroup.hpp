@@ -1,0 +1,167 @@
+#pragma once
+
+#include "descriptor.hpp"
+#include "detail/cgroup_files.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace sysguard::process {
+
+/// What all processes of a worker used together, as its cgroup counted.
+struct CgroupFigures {
+    bool known = false;
+    std::uint64_t user = 0;    ///< microseconds
+    std::uint64_t system = 0;  ///< microseconds
+    bool knows_memory = false;
+    std::uint64_t peak_memory = 0;        ///< bytes, page cache included (memory.peak: Linux 5.19)
+    std::uint64_t killed_for_memory = 0;  ///< processes that the kernel killed at the limit
+    bool knows_written = false;
+    std::uint64_t written = 0;        ///< bytes that went to block devices (io.stat)
+    std::uint64_t peak_tasks = 0;     ///< pids.peak: Linux 6.1; 0 where it is not there
+    std::uint64_t refused_tasks = 0;  ///< how often one could not be started for the limit
+};
+
+/// The cgroup of one worker. Owns it: whatever is in it when this is destroyed is killed, and it is removed. Movable,
+/// not copyable. Not thread-safe.
+class WorkerCgroup {
+public:
+    WorkerCgroup() noexcept = default;
+    WorkerCgroup(WorkerCgroup&& other) noexcept
+        : parent_{std::exchange(other.parent_, -1)},
+          directory_{std::move(other.directory_)},
+          kill_{std::move(other.kill_)} {
+        __builtin_memcpy(name_, other.name_, sizeof name_);
+    }
+    WorkerCgroup& operator=(WorkerCgroup&&) = delete;
+    ~WorkerCgroup() { remove(); }
+
+    /// Makes one in `parent`, a directory that is borrowed and must be open as long as this lives. It is locked
+    /// (flock(2)) as long as the host lives, by which those of dead hosts are told apart. Returns 0 or an errno.
+    int create(int parent) noexcept {
+        constexpr int most_tries = 16;
+        for (int tries = 0; tries < most_tries; ++tries) {
+            unsigned long long number = 0;
+            if (::getrandom(&number, sizeof number, 0) != sizeof number) return errno;
+            std::snprintf(name_, sizeof name_, "%s%016llx", prefix, number);
+            if (::mkdirat(parent, name_, 0700) != 0) {
+                if (errno == EEXIST) continue;
+                return errno;
+            }
+            parent_ = parent;
+            directory_.reset(above_streams(::openat(parent, name_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)));
+            if (!directory_) {
+                const int error = errno;
+                ::unlinkat(parent, name_, AT_REMOVEDIR);
+                if (error == ENOENT) continue;  // somebody who clears away has been faster
+                parent_ = -1;
+                return error;
+            }
+            if (::flock(directory_.get(), LOCK_EX | LOCK_NB) != 0) continue;  // as above: it is being removed
+            kill_.reset(above_streams(::openat(directory_.get(), "cgroup.kill", O_WRONLY | O_CLOEXEC)));
+            if (kill_) return 0;
+            const int error = errno;
+            if (error == ENOENT && ::faccessat(directory_.get(), "cgroup.procs", F_OK, 0) != 0) continue;
+            remove();
+            return error == ENOENT ? ENOSYS : error;
+        }
+        parent_ = -1;
+        directory_.reset();
+        return EAGAIN;
+    }
+
+    explicit operator bool() const noexcept { return static_cast<bool>(kill_); }
+    int parent() const noexcept { return parent_; }
+    const char* name() const noexcept { return name_; }
+    int directory() const noexcept { return directory_.get(); }
+    int kill_file() const noexcept { return kill_.get(); }
+
+    /// Sets one of its files. Returns 0 or an errno.
+    int set(const char* file, const char* value) noexcept { return detail::write_file(directory_.get(), file, value); }
+
+    /// Kills all that is in it, at one stroke: nothing that is being forked escapes (Linux 5.14).
+    void kill() noexcept {
+        if (kill_) [[maybe_unused]]
+            const ssize_t written = ::write(kill_.get(), "1", 1);
+    }
+
+    /// Kills all that is in it, and waits until nothing is. Returns false where after ten seconds something still is.
+    bool empty() noexcept {
+        if (!kill_) return true;
+        const Descriptor events{::openat(directory_.get(), "cgroup.events", O_RDONLY | O_CLOEXEC)};
+        constexpr int looks = 200;
+        constexpr int pause = 50;  // milliseconds
+        for (int i = 0; i < looks; ++i) {
+            kill();
+            if (!is_populated()) return true;
+            pollfd change{events.get(), POLLPRI, 0};
+            char text[256];
+            if (::pread(events.get(), text, sizeof text, 0) < 0 || !is_populated()) return true;
+            ::poll(&change, 1, pause);
+        }
+        return false;
+    }
+
+    bool is_populated() const noexcept {
+        return detail::FileText{directory_.get(), "cgroup.events"}.value("populated") != 0;
+    }
+
+    /// Microseconds of processor time of all that has ever been in it.
+    std::uint64_t processor_time() const noexcept {
+        return detail::FileText{directory_.get(), "cpu.stat"}.value("usage_usec");
+    }
+
+    CgroupFigures figures() const noexcept {
+        CgroupFigures figures;
+        if (!kill_) return figures;
+        const auto number = [](const detail::FileText& file) { return std::strtoull(file.text, nullptr, 10); };
+        const detail::FileText cpu{directory_.get(), "cpu.stat"};
+        figures.known = cpu.there;
+        figures.user = cpu.value("user_usec");
+        figures.system = cpu.value("system_usec");
+        const detail::FileText peak{directory_.get(), "memory.peak"};
+        figures.knows_memory = peak.there;
+        figures.peak_memory = number(peak);
+        figures.killed_for_memory = detail::FileText{directory_.get(), "memory.events"}.value("oom_kill");
+        const detail::FileText io{directory_.get(), "io.stat"};
+        figures.knows_written = io.there;
+        figures.written = io.sum(" wbytes=");
+        figures.peak_tasks = number(detail::FileText{directory_.get(), "pids.peak"});
+        figures.refused_tasks = detail::FileText{directory_.get(), "pids.events"}.value("max");
+        return figures;
+    }
+
+    /// Empties and removes it.
+    void remove() noexcept {
+        if (parent_ < 0) return;
+        empty();
+        ::unlinkat(parent_, name_, AT_REMOVEDIR);
+        parent_ = -1;
+        kill_.reset();
+        directory_.reset();
+    }
+
+    /// Empties and removes what killed hosts have left in `parent`.
+    static void remove_stale(int parent) noexcept;
+
+    static constexpr char prefix[] = "sysguard-";
+    static constexpr std::size_t name_size = 32;
+
+private:
+    int parent_ = -1;
+    Descriptor directory_{};  ///< the lock is on it
+    Descriptor kill_{};       ///< cgroup.kill
+    char name_[name_size] = {};
+};
+
+}  // namespace sysguard::process
