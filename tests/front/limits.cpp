@@ -196,9 +196,9 @@ TEST_CASE("a worker that may write to the cgroup file system leaves its cgroup; 
 
 TEST_CASE("a worker has no descriptor of its cgroup") {
     SYSGUARD_NEED_SUBTREE(subtree);
-    const sg::Sandbox silent{anything, {.cgroup = subtree.option()}};
+    const sg::Sandbox unasked{anything, {.cgroup = subtree.option()}};
     const sg::Sandbox reporting{asking, {.cgroup = subtree.option()}};
-    for (const sg::Sandbox* const box : {&silent, &reporting}) {
+    for (const sg::Sandbox* const box : {&unasked, &reporting}) {
         const Outcome outcome = box->run({"/bin/ls", "/proc/self/fd"}, {.output = sg::Stdio::capture()});
         CHECK(outcome.output() == "0\n1\n2\n3\n");  // 3 is the directory that it reads
         const auto count = box->call([] { return support::entries("/proc/self/fd"); });

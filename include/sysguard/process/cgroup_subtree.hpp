@@ -77,17 +77,17 @@ private:
         if (cgroup.place() != Cgroup::Place::directory) {
             path_ = detail::own_cgroup_path();
             if (path_.empty())
-                return {ENOENT,
-                        "cgroup v2 is not mounted where this process sees its own cgroup (/proc/self/cgroup, "
-                        "/proc/self/mountinfo); mount it, or name a directory with Cgroup::in"};
-            if (cgroup.place() == Cgroup::Place::beside_own) path_ += "/..";
+                return because(ENOENT,
+                               "cgroup v2 is not mounted where this process sees its own cgroup (/proc/self/cgroup, "
+                               "/proc/self/mountinfo); mount it, or name a directory with Cgroup::in");
+            if (cgroup.place() == Cgroup::Place::beside_own) path_.append("/..");
         }
         directory_.reset(above_streams(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-        if (!directory_) return {errno, path_ + ": " + std::strerror(errno)};
+        if (!directory_) return because(errno, ": ", std::strerror(errno));
         struct statfs info {};
-        if (::fstatfs(directory_.get(), &info) != 0) return {errno, path_ + ": " + std::strerror(errno)};
+        if (::fstatfs(directory_.get(), &info) != 0) return because(errno, ": ", std::strerror(errno));
         if (static_cast<long>(info.f_type) != magic)
-            return {EINVAL, path_ + " is not in a cgroup v2 file system; name a directory in one (mount -t cgroup2)"};
+            return because(EINVAL, " is not in a cgroup v2 file system; name a directory in one (mount -t cgroup2)");
         if (limits.memory)
             if (Offer offer = enable("memory"); !offer) return offer;
         if (limits.processes)
@@ -98,54 +98,56 @@ private:
         return try_out(limits);
     }
 
+    Offer because(int error, const char* what, const char* of = "", const char* why = "", const char* more = "") const {
+        std::string text = path_;
+        for (const char* const part : {what, of, why, more}) text.append(part);
+        return {error, text};
+    }
+
     Offer enable(const char* controller) const {
-        const std::string name = controller;
         if (detail::FileText{directory_.get(), "cgroup.subtree_control"}.has(controller)) return {};
-        if (!detail::FileText{directory_.get(), "cgroup.controllers"}.has(controller))
-            return {ENOTSUP, path_ + " lacks the controller " + name + ": " + why_absent(controller)};
-        const int error = detail::write_file(directory_.get(), "cgroup.subtree_control", ("+" + name).c_str());
+        if (!detail::FileText{directory_.get(), "cgroup.controllers"}.has(controller)) return is_absent(controller);
+        char text[16];
+        std::snprintf(text, sizeof text, "+%s", controller);
+        const int error = detail::write_file(directory_.get(), "cgroup.subtree_control", text);
         if (error == 0) return {};
-        std::string why = path_ + ": cannot enable the controller " + name + " for the cgroups in it: ";
+        const char* why = std::strerror(error);
         if (error == EBUSY)
-            why +=
+            why =
                 "it has processes of its own, and the kernel allows only one of the two; move them into a cgroup "
                 "below it first, the host too (mkdir host, and write the process ids to host/cgroup.procs)";
         else if (error == EACCES || error == EPERM)
-            why +=
+            why =
                 "its cgroup.subtree_control is not this user's to write; have the subtree delegated (systemd: "
                 "Delegate=yes)";
         else if (error == EROFS)
-            why += "it is mounted read-only, as in most containers; have it mounted writable";
-        else
-            why += std::strerror(error);
-        return {error, why};
+            why = read_only;
+        return because(error, ": cannot enable the controller ", controller, " for the cgroups in it: ", why);
     }
 
-    /// Why a cgroup is not offered a controller.
-    static std::string why_absent(const char* controller) {
+    /// A cgroup is not offered a controller.
+    Offer is_absent(const char* controller) const {
         const detail::FileText known{AT_FDCWD, "/proc/cgroups"};  // name, hierarchy, cgroups, enabled
         const std::size_t size = std::strlen(controller);
-        for (const char* line = known.text; line != nullptr && *line != 0; line = detail::FileText::next(line)) {
-            if (std::strncmp(line, controller, size) != 0 || line[size] != '\t') continue;
-            unsigned hierarchy = 0;
-            unsigned count = 0;
-            unsigned enabled = 1;
-            std::sscanf(line + size, "%u %u %u", &hierarchy, &count, &enabled);
-            if (enabled == 0)
-                return std::string{"the kernel was started without it; start it with cgroup_enable="} + controller;
-            if (hierarchy != 0)
-                return std::string{
-                           "cgroup v1 has it here; boot with systemd.unified_cgroup_hierarchy=1 or "
-                           "cgroup_no_v1="} +
-                       controller;
-        }
-        return "the cgroups above do not pass it on; have it delegated (systemd: Delegate=yes; by hand: write +" +
-               std::string{controller} + " to each cgroup.subtree_control above)";
+        unsigned hierarchy = 0;
+        unsigned count = 0;
+        unsigned enabled = 1;
+        for (const char* line = known.text; line != nullptr && *line != 0; line = detail::FileText::next(line))
+            if (std::strncmp(line, controller, size) == 0 && line[size] == '\t')
+                std::sscanf(line + size, "%u %u %u", &hierarchy, &count, &enabled);
+        const char* why =
+            ": the cgroups above do not pass it on; have it delegated (systemd: Delegate=yes; by hand: write its name "
+            "behind a + to each cgroup.subtree_control above)";
+        if (enabled == 0) why = ": the kernel was started without it; start it with cgroup_enable= and its name";
+        if (hierarchy != 0)
+            why =
+                ": cgroup v1 has it here; boot with systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1= and its name";
+        return because(ENOTSUP, " lacks the controller ", controller, why);
     }
 
     Offer try_out(const Limits& limits) const {
         WorkerCgroup trial;
-        if (const int error = make(trial, limits); error != 0) return {error, why_not_made(error)};
+        if (const int error = make(trial, limits); error != 0) return is_not_made(error);
         Trial task{trial.directory()};
         detail::CloneArguments arguments;
         alignas(64) char stack[16384];
@@ -157,32 +159,30 @@ private:
             const SignalsBlocked blocked;
             pid = detail::start_task(arguments, enter_for_trial, &task);
         }
-        if (pid < 0)
-            return {static_cast<int>(-pid), std::string{"start a process: "} + std::strerror(static_cast<int>(-pid))};
-        detail::reap_quietly(pid);
-        if (task.result == 0) return {};
-        const int error = static_cast<int>(-task.result);
-        std::string why = path_ + ": a process of this host's cannot be moved into a cgroup there: ";
+        if (pid >= 0) detail::reap_quietly(pid);
+        const int error = static_cast<int>(-(pid < 0 ? pid : task.result));
+        if (error == 0) return {};
+        const char* why = std::strerror(error);
         if (error == EACCES || error == EPERM)
-            why +=
+            why =
                 "the kernel wants that this user may write the cgroup.procs of the closest cgroup above both the "
                 "host's and that one; start the host inside the subtree that is delegated to it (systemd-run --user "
                 "--scope -p Delegate=yes)";
-        else
-            why += std::strerror(error);
-        return {error, why};
+        return because(error, ": a process of this host's cannot be moved into a cgroup there: ", why);
     }
 
-    std::string why_not_made(int error) const {
-        std::string why = path_ + ": cannot make a cgroup in it: ";
-        if (error == EROFS) return why + "it is mounted read-only, as in most containers; have it mounted writable";
+    Offer is_not_made(int error) const {
+        const char* why = std::strerror(error);
+        if (error == EROFS) why = read_only;
         if (error == EACCES || error == EPERM)
-            return why +
-                   "it is not this user's to write; have a subtree delegated (systemd: Delegate=yes; by hand: "
-                   "chown the directory, its cgroup.procs and its cgroup.subtree_control)";
-        if (error == ENOSYS) return why + "this kernel has no cgroup.kill, which is in Linux 5.14; use a newer kernel";
-        return why + std::strerror(error);
+            why =
+                "it is not this user's to write; have a subtree delegated (systemd: Delegate=yes; by hand: chown the "
+                "directory, its cgroup.procs and its cgroup.subtree_control)";
+        if (error == ENOSYS) why = "this kernel has no cgroup.kill, which is in Linux 5.14; use a newer kernel";
+        return because(error, ": cannot make a cgroup in it: ", why);
     }
+
+    static constexpr const char* read_only = "it is mounted read-only, as in most containers; have it mounted writable";
 
     struct Trial {
         int directory = -1;

@@ -124,19 +124,18 @@ public:
     CgroupFigures figures() const noexcept {
         CgroupFigures figures;
         if (!kill_) return figures;
-        const auto number = [](const detail::FileText& file) { return std::strtoull(file.text, nullptr, 10); };
         const detail::FileText cpu{directory_.get(), "cpu.stat"};
         figures.known = cpu.there;
         figures.user = cpu.value("user_usec");
         figures.system = cpu.value("system_usec");
         const detail::FileText peak{directory_.get(), "memory.peak"};
         figures.knows_memory = peak.there;
-        figures.peak_memory = number(peak);
+        figures.peak_memory = peak.number();
         figures.killed_for_memory = detail::FileText{directory_.get(), "memory.events"}.value("oom_kill");
         const detail::FileText io{directory_.get(), "io.stat"};
         figures.knows_written = io.there;
         figures.written = io.sum(" wbytes=");
-        figures.peak_tasks = number(detail::FileText{directory_.get(), "pids.peak"});
+        figures.peak_tasks = detail::FileText{directory_.get(), "pids.peak"}.number();
         figures.refused_tasks = detail::FileText{directory_.get(), "pids.events"}.value("max");
         return figures;
     }

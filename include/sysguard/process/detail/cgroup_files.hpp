@@ -33,6 +33,9 @@ struct FileText {
         text[bytes > 0 ? bytes : 0] = 0;
     }
 
+    /// The number that it begins with.
+    std::uint64_t number() const noexcept { return std::strtoull(text, nullptr, 10); }
+
     /// The number behind a key at the beginning of a line; `none` where there is no such line.
     std::uint64_t value(const char* key, std::uint64_t none = 0) const noexcept {
         const std::size_t size = std::strlen(key);
@@ -52,9 +55,8 @@ struct FileText {
     /// Whether a word is there, between white space.
     bool has(const char* word) const noexcept {
         const std::size_t size = std::strlen(word);
-        const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == 0; };
         for (const char* at = std::strstr(text, word); at != nullptr; at = std::strstr(at + 1, word))
-            if ((at == text || is_space(at[-1])) && is_space(at[size])) return true;
+            if ((at == text || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\n' || at[size] == 0)) return true;
         return false;
     }
 
@@ -72,32 +74,31 @@ inline std::string next_field(const char*& at) {
     std::string field;
     while (*at == ' ') ++at;
     for (; *at != 0 && *at != ' ' && *at != '\n'; ++at) {
-        const bool is_octal = at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' && at[2] <= '7' &&
-                              at[3] >= '0' && at[3] <= '7';
-        if (is_octal) {
-            field += static_cast<char>((at[1] - '0') * 64 + (at[2] - '0') * 8 + (at[3] - '0'));
+        char c = *at;
+        if (c == '\\' && at[1] >= '0' && at[1] <= '3' && at[2] != 0 && at[3] != 0) {
+            c = static_cast<char>((at[1] - '0') * 64 + (at[2] - '0') * 8 + (at[3] - '0'));
             at += 3;
-        } else {
-            field += *at;
         }
+        field.push_back(c);
     }
     return field;
 }
 
 /// Where the directory of a cgroup is, by a line of /proc/self/mountinfo (proc_pid_mountinfo(5)); empty where that line
 /// does not mount cgroup v2 in such a way that the cgroup is below it.
-inline std::string path_by_mount(const char* line, const std::string& cgroup) {
+inline std::string path_by_mount(const char* line, const char* cgroup) {
     const char* at = line;
     for (int skipped = 0; skipped < 3; ++skipped) next_field(at);
     const std::string root = next_field(at);
-    const std::string point = next_field(at);
-    std::string field = next_field(at);
-    while (!field.empty() && field != "-") field = next_field(at);
-    if (next_field(at) != "cgroup2") return {};
-    if (root == "/") return cgroup == "/" ? point : point + cgroup;
-    if (cgroup.compare(0, root.size(), root) != 0) return {};
-    const std::string rest = cgroup.substr(root.size());
-    return rest.empty() || rest.front() == '/' ? point + rest : std::string{};
+    std::string point = next_field(at);
+    const char* const type = std::strstr(at, " - cgroup2 ");
+    if (type == nullptr) return {};
+    const std::size_t above = root.size() > 1 ? root.size() : 0;
+    if (std::strncmp(cgroup, root.c_str(), above) != 0) return {};
+    const char* const rest = cgroup + above;
+    if (*rest != '/' && *rest != 0) return {};
+    if (rest[0] != 0 && rest[1] != 0) point.append(rest);
+    return point;
 }
 
 /// The directory of this process's cgroup; empty where cgroup v2 is not mounted, or not so that it can be seen.
@@ -106,16 +107,16 @@ inline std::string own_cgroup_path() {
     const char* line = own.text;
     while (line != nullptr && std::strncmp(line, "0::", 3) != 0) line = FileText::next(line);
     if (line == nullptr) return {};
-    const char* const end = std::strchr(line, '\n');
-    const std::string cgroup(line + 3,
-                             end != nullptr ? static_cast<std::size_t>(end - line - 3) : std::strlen(line + 3));
-    if (cgroup.compare(0, 3, "/..") == 0) return {};
+    std::string cgroup = line + 3;
+    if (const char* const end = std::strchr(line, '\n'); end != nullptr)
+        cgroup.resize(static_cast<std::size_t>(end - line - 3));
+    if (std::strncmp(cgroup.c_str(), "/..", 3) == 0) return {};
     std::FILE* const mounts = std::fopen("/proc/self/mountinfo", "re");
     if (mounts == nullptr) return {};
     std::string path;
     char* text = nullptr;
     std::size_t room = 0;
-    while (path.empty() && ::getline(&text, &room, mounts) > 0) path = path_by_mount(text, cgroup);
+    while (path.empty() && ::getline(&text, &room, mounts) > 0) path = path_by_mount(text, cgroup.c_str());
     std::free(text);
     std::fclose(mounts);
     return path;
