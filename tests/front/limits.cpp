@@ -158,6 +158,18 @@ TEST_CASE("workers of all kinds are in their cgroups, and these go with them") {
     }
 }
 
+TEST_CASE("a subtree that is not there is an error, unless it is optional") {
+    const sg::Options required{.cgroup = sg::Cgroup::in("/nonexistent")};
+    CHECK_THROWS_WITH_AS(sg::Sandbox(static_program, required), doctest::Contains("set up the cgroup: /nonexistent"),
+                         sg::Error);
+    const sg::Options optional{.cgroup = sg::Cgroup::in("/nonexistent"), .optional = {sg::Layer::cgroup}};
+    const Outcome outcome = sg::Sandbox{static_program, optional}.run({helper("noop")});
+    CHECK(outcome);
+    CHECK(has(outcome.missing(sg::Layer::cgroup), "/nonexistent"));
+    CHECK(has(outcome.explain(), "It went without the cgroup: /nonexistent"));
+    CHECK_FALSE(outcome.usage().cpu_of_all);
+}
+
 TEST_CASE("where there is no clone3, workers enter their cgroups by themselves") {
     SYSGUARD_NEED_SUBTREE(subtree);
     for (const bool asks : {false, true}) {
