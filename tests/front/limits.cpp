@@ -153,6 +153,8 @@ TEST_CASE("workers of all kinds are in their cgroups, and these go with them") {
         CHECK(subtree.left() == 0);
         CHECK(box.run({"/nonexistent"}).kind() == Kind::could_not_start);
         CHECK(subtree.left() == 0);
+        const sg::Worker none = box.spawn({"/nonexistent"});
+        CHECK(subtree.left() == 0);
         CHECK_THROWS_AS((void)box.run({helper("noop")}, {.directory = std::string("a\0b", 3)}), sg::Error);
         CHECK(subtree.left() == 0);
     }

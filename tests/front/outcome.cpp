@@ -84,9 +84,9 @@ TEST_CASE("a violation, before anything else") {
     CHECK(outcome.explain() ==
           "program was killed for a system call that its policy forbids: system call 5 of an unknown "
           "ABI at address 0x1234 in thread 9.");
-    const sg::Outcome silent = make(killed(SIGSYS), {}, "program", killing);
-    CHECK(silent.kind() == Kind::violation);
-    CHECK(silent.violation() == nullptr);
+    const sg::Outcome in_kernel = make(killed(SIGSYS), {}, "program", killing);
+    CHECK(in_kernel.kind() == Kind::violation);
+    CHECK(in_kernel.violation() == nullptr);
     CHECK(make(killed(SIGSYS)).kind() == Kind::signalled);  // a signal like others: its filter never kills
 }
 
@@ -147,11 +147,12 @@ TEST_CASE("the limit that ended it") {
     Ending memory = killed(SIGKILL);
     memory.cgroup.known = true;
     memory.cgroup.killed_for_memory = 1;
+    CHECK(make(memory, {.memory = 4096}).limit() == sg::Limit::none);  // the machine's, or that of a cgroup above
+    memory.cgroup.reached_memory_limit = true;
     const sg::Outcome killed_for_memory = make(memory, {.memory = 4096});
     CHECK(killed_for_memory.kind() == Kind::out_of_memory);
     CHECK(killed_for_memory.limit() == sg::Limit::memory);
     CHECK(killed_for_memory.explain() == "program was killed by the kernel as it used up its memory of 4096 bytes.");
-    CHECK(make(memory).limit() == sg::Limit::none);  // that of a cgroup above
 }
 
 TEST_CASE("what all processes of a cgroup used") {

@@ -122,9 +122,10 @@ private:
             outcome_.limit_ = Limit::cpu;
         } else if (outcome_.signal_ == SIGKILL && ending_.cgroup.killed_for_memory > 0) {
             outcome_.kind_ = Kind::out_of_memory;
-            outcome_.limit_ = limits.memory ? Limit::memory : Limit::none;
-            outcome_.message_ = limits.memory ? "memory of " + std::to_string(*limits.memory) + " bytes"
-                                              : "memory, or that of the cgroups above";
+            const bool is_its_own = limits.memory && ending_.cgroup.reached_memory_limit;
+            outcome_.limit_ = is_its_own ? Limit::memory : Limit::none;
+            outcome_.message_ = is_its_own ? "memory of " + std::to_string(*limits.memory) + " bytes"
+                                           : "share of the memory that the machine or a cgroup above has";
         } else {
             outcome_.kind_ = Kind::signalled;
             if (outcome_.signal_ == SIGXFSZ && limits.file_size) outcome_.limit_ = Limit::file_size;

@@ -53,6 +53,8 @@ public:
     /// Makes the cgroup of a worker, with its limits. Returns 0 or an errno.
     int make(WorkerCgroup& cgroup, const Limits& limits) const noexcept {
         if (const int error = cgroup.create(directory_.get()); error != 0) return error;
+        if (limits.cpu)
+            if (const int error = cgroup.open_processor_time(); error != 0) return error;
         char text[24];
         if (holds_memory_) {
             std::snprintf(text, sizeof text, "%llu", static_cast<unsigned long long>(*limits.memory));

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -25,7 +27,8 @@ struct CgroupFigures {
     std::uint64_t system = 0;  ///< microseconds
     bool knows_memory = false;
     std::uint64_t peak_memory = 0;        ///< bytes, page cache included (memory.peak: Linux 5.19)
-    std::uint64_t killed_for_memory = 0;  ///< processes that the kernel killed at the limit
+    std::uint64_t killed_for_memory = 0;  ///< processes that the kernel killed for want of memory
+    bool reached_memory_limit = false;    ///< its own, not one above
     bool knows_written = false;
     std::uint64_t written = 0;        ///< bytes that went to block devices (io.stat)
     std::uint64_t peak_tasks = 0;     ///< pids.peak: Linux 6.1; 0 where it is not there
@@ -40,7 +43,8 @@ public:
     WorkerCgroup(WorkerCgroup&& other) noexcept
         : parent_{std::exchange(other.parent_, -1)},
           directory_{std::move(other.directory_)},
-          kill_{std::move(other.kill_)} {
+          kill_{std::move(other.kill_)},
+          cpu_{std::move(other.cpu_)} {
         __builtin_memcpy(name_, other.name_, sizeof name_);
     }
     WorkerCgroup& operator=(WorkerCgroup&&) = delete;
@@ -116,9 +120,19 @@ public:
         return detail::FileText{directory_.get(), "cgroup.events"}.value("populated") != 0;
     }
 
+    /// Prepares `processor_time`, which then needs no descriptor more. Returns 0 or an errno.
+    int open_processor_time() noexcept {
+        cpu_.reset(above_streams(::openat(directory_.get(), "cpu.stat", O_RDONLY | O_CLOEXEC)));
+        return cpu_ ? 0 : errno;
+    }
+
     /// Microseconds of processor time of all that has ever been in it.
     std::uint64_t processor_time() const noexcept {
-        return detail::FileText{directory_.get(), "cpu.stat"}.value("usage_usec");
+        char text[512];
+        const ssize_t bytes = ::pread(cpu_.get(), text, sizeof text - 1, 0);
+        text[bytes > 0 ? bytes : 0] = 0;
+        constexpr const char* key = "usage_usec ";  // the first line
+        return std::strncmp(text, key, std::strlen(key)) == 0 ? std::strtoull(text + std::strlen(key), nullptr, 10) : 0;
     }
 
     CgroupFigures figures() const noexcept {
@@ -131,7 +145,9 @@ public:
         const detail::FileText peak{directory_.get(), "memory.peak"};
         figures.knows_memory = peak.there;
         figures.peak_memory = peak.number();
-        figures.killed_for_memory = detail::FileText{directory_.get(), "memory.events"}.value("oom_kill");
+        const detail::FileText events{directory_.get(), "memory.events"};
+        figures.killed_for_memory = events.value("oom_kill");
+        figures.reached_memory_limit = events.value("oom") != 0;
         const detail::FileText io{directory_.get(), "io.stat"};
         figures.knows_written = io.there;
         figures.written = io.sum(" wbytes=");
@@ -140,12 +156,18 @@ public:
         return figures;
     }
 
-    /// Empties and removes it.
+    /// Empties and removes it. Where the host has no descriptor left to wait with, it asks again and again.
     void remove() noexcept {
         if (parent_ < 0) return;
         empty();
-        ::unlinkat(parent_, name_, AT_REMOVEDIR);
+        constexpr int most_tries = 1000;
+        const timespec pause{0, 1'000'000};
+        for (int i = 0; i < most_tries && ::unlinkat(parent_, name_, AT_REMOVEDIR) != 0 && errno == EBUSY; ++i) {
+            kill();
+            ::nanosleep(&pause, nullptr);
+        }
         parent_ = -1;
+        cpu_.reset();
         kill_.reset();
         directory_.reset();
     }
@@ -160,6 +182,7 @@ private:
     int parent_ = -1;
     Descriptor directory_{};  ///< the lock is on it
     Descriptor kill_{};       ///< cgroup.kill
+    Descriptor cpu_{};        ///< cpu.stat, where that is watched
     char name_[name_size] = {};
 };
 

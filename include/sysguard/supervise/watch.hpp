@@ -50,7 +50,9 @@ public:
         : child_{std::move(child)}, settings_{settings}, started_{started} {
         ending_.failure = child_.failure;
         for (int i = 0; i < Source::of_a_watch; ++i) sources_[i] = {this, static_cast<Source::Kind>(i)};
-        if (!child_.started()) finished_ = 1;
+        if (child_.started()) return;
+        child_.cgroup.remove();
+        finished_ = 1;
     }
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
