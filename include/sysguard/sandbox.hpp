@@ -39,9 +39,9 @@ namespace sysguard {
 ///
 /// A worker has a session of its own, no descriptors but those it is given, and no core dumps. It dies with the host:
 /// at the latest when the thread that started it ends. When it ends, whatever else it started is killed, but for what
-/// has left its session, where the policy allows setsid. The policy decides over everything that it does, with two
-/// exceptions: it may always end itself (exit, exit_group, abort), and the program that it starts with is executed
-/// whatever the policy says of execve.
+/// has left its session, where the policy allows setsid and there is no cgroup (`Options::cgroup`). The policy decides
+/// over everything that it does, with two exceptions: it may always end itself (exit, exit_group, abort), and the
+/// program that it starts with is executed whatever the policy says of execve.
 class Sandbox {
 public:
     /// Keeps copies of what it needs of the policy. Throws `Error`: ENOTSUP where a limit cannot be kept, EINVAL where
