@@ -40,7 +40,7 @@ public:
         settings.rules = &rules_;
         settings.wall = confinement_.limits().wall;
         if (confinement_.cgroups()) settings.cpu = confinement_.limits().cpu;
-        settings.tasks = confinement_.tasks();
+        if (!confinement_.isolation().has_pids()) settings.tasks = confinement_.tasks();
         if (launch.output.kind() == Stdio::Kind::captured) settings.most_output = launch.output.most();
         if (launch.error.kind() == Stdio::Kind::captured) settings.most_error = launch.error.most();
         settings.most_read = most_read_;

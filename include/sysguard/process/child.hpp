@@ -61,7 +61,8 @@ inline ExitStatus status_after_reaping(int pidfd) noexcept {
 struct Child {
     Child() noexcept = default;
     Child(Child&& other) noexcept
-        : pid{std::exchange(other.pid, -1)},
+        : end_signal{other.end_signal},
+          pid{std::exchange(other.pid, -1)},
           pidfd{std::move(other.pidfd)},
           listener{std::move(other.listener)},
           channel{std::move(other.channel)},
@@ -69,6 +70,7 @@ struct Child {
           output{std::move(other.output)},
           error{std::move(other.error)},
           cgroup{std::move(other.cgroup)},
+          program_status{std::move(other.program_status)},
           guard{std::move(other.guard)},
           failure{other.failure} {}
     Child& operator=(Child&&) = delete;
@@ -84,7 +86,7 @@ struct Child {
     /// Kills the first process, by pidfd: never somebody else who got its number. A host that has taken other ids since
     /// may not do that; where there is a guard, that does.
     void kill() noexcept {
-        if (::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0 && errno == EPERM)
+        if (::syscall(SYS_pidfd_send_signal, pidfd.get(), end_signal, nullptr, 0) != 0 && errno == EPERM)
             guard.kill_and_stop();
     }
 
@@ -100,6 +102,7 @@ struct Child {
         if (result != 0) return detail::status_after_reaping(pidfd.get());
         status.exited = info.si_code == CLD_EXITED;
         status.value = info.si_status;
+        read_program_status(status);
         return status;
     }
 
@@ -112,16 +115,34 @@ struct Child {
         return count < 0 ? count : 0;
     }
 
-    pid_t pid = -1;  ///< also its session and its process group; -1: none, or reaped
+private:
+    /// Of a worker with a pid namespace it is the program's status that counts, which the first process there has
+    /// written unless somebody killed it.
+    void read_program_status(ExitStatus& status) noexcept {
+        int word = 0;
+        if (!program_status) return;
+        if (::read(program_status.get(), &word, sizeof word) == static_cast<ssize_t>(sizeof word)) {
+            status.exited = WIFEXITED(word);
+            status.value = status.exited ? WEXITSTATUS(word) : WTERMSIG(word);
+        } else if (status.exited) {
+            status.known = false;
+        }
+        program_status.reset();
+    }
+
+public:
+    int end_signal = SIGKILL;  ///< SIGTERM where the first process stands for another one, which it kills then
+    pid_t pid = -1;            ///< also its session and its process group; -1: none, or reaped
     Descriptor pidfd{};
     Descriptor listener{};  ///< of its filter, where the policy asks the host
     Descriptor channel{};   ///< brings the listener, where it is not there from the start
     Descriptor input{};     ///< of pipes
     Descriptor output{};
     Descriptor error{};
-    WorkerCgroup cgroup{};   ///< where it has one: removed with the child
-    Guard guard{};           ///< of its session, where it may start processes
-    StartFailure failure{};  ///< where the start stopped
+    WorkerCgroup cgroup{};        ///< where it has one: removed with the child
+    Descriptor program_status{};  ///< of a program in a pid namespace: brings how it ended; does not block
+    Guard guard{};                ///< of its session, where it may start processes
+    StartFailure failure{};       ///< where the start stopped
 };
 
 }  // namespace sysguard::process

@@ -9,6 +9,7 @@
 #include "detail/entry_filter.hpp"
 #include "detail/host_facts.hpp"
 #include "detail/plan.hpp"
+#include "isolation.hpp"
 #include "landlock.hpp"
 #include "options.hpp"
 
@@ -37,14 +38,15 @@ public:
           tasks_{policy::tasks_of(policy)},
           credentials_{options.credentials},
           limits_{options.limits},
-          scheduling_{options.scheduling} {
+          scheduling_{options.scheduling},
+          isolation_{options, missing_} {
         const Limits& limits = limits_;
         refuse_rules_against_the_end(policy);
         if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
             throw Error{EINVAL, "limit time: to nothing or less; leave the limit out, or give it a time"};
         if (limits.memory == 0U || limits.stack == 0U)
             throw Error{EINVAL, "limit memory: to nothing; leave the limit out, or give it some"};
-        check(credentials_);
+        check(credentials_, isolation_.has_users());
         check(scheduling_);
         if (credentials_.memory_deny_write_execute)
             denies_write_execute_ =
@@ -73,6 +75,7 @@ public:
     bool denies_write_execute() const noexcept { return denies_write_execute_; }
     /// The user that workers run as, if they are started now.
     uid_t user() const noexcept { return credentials_.user.value_or(::getuid()); }
+    const Isolation& isolation() const noexcept { return isolation_; }
     const Limits& limits() const noexcept { return limits_; }
     /// Where workers get cgroups of their own, if they do.
     const CgroupSubtree& cgroups() const noexcept { return cgroups_; }
@@ -121,6 +124,7 @@ private:
     CgroupSubtree cgroups_{};
     Scheduling scheduling_;
     bool denies_write_execute_ = false;
+    Isolation isolation_;
     bool asks_the_host_ = false;
 };
 

@@ -5,7 +5,9 @@
 #include "files.hpp"
 #include "layer.hpp"
 #include "limits.hpp"
+#include "namespaces.hpp"
 #include "network.hpp"
+#include "root.hpp"
 #include "scheduling.hpp"
 #include "scopes.hpp"
 
@@ -18,6 +20,10 @@ struct Options {
     Files files{};
     Network network{};
     Scopes scopes{};
+    Namespaces namespaces{};
+
+    /// Instead of the host's files, others; instead of `files`.
+    Root root{};
     Credentials credentials{};
     Limits limits{};
 

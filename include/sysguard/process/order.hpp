@@ -16,9 +16,12 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <csignal>
 
 namespace sysguard::process {
 
@@ -65,6 +68,8 @@ public:
     /// let its program through, as a worker may be able to read the host's memory (/proc/<pid>/mem).
     void finish_start() noexcept {
         streams_.close_worker_ends();
+        status_.reset();
+        host_.reset();
         plan_.pass = 0;
         entry_filter_.forget_pass();
     }
@@ -84,9 +89,13 @@ private:
         plan_.host = ::getpid();
         plan_.umask = launch.umask;
         plan_.ruleset = confinement.landlock().ruleset();
+        plan_.world = confinement.isolation().world();
+        plan_.init = confinement.isolation().init();
+        if (plan_.init >= 0) prepare_pid_namespace(child);
         plan_.wants_listener = confinement.asks_the_host();
         if (confinement.cgroups()) make_cgroup(confinement, child);
-        if (confinement.tasks().processes || confinement.tasks().untied)
+        const bool ends_with_namespace = confinement.isolation().has_pids();
+        if (!ends_with_namespace && (confinement.tasks().processes || confinement.tasks().untied))
             if (const int error = child.guard.start(confinement.tasks().groups, child.cgroup); error != 0)
                 throw Error{error, "start the guard of a worker"};
         plan_.guarded_session = child.guard.session();
@@ -98,7 +107,8 @@ private:
     }
 
     void take(const Credentials& credentials, const Confinement& confinement) {
-        check(credentials);  // the host may have become another since there is the sandbox
+        const bool has_users = confinement.isolation().has_users();
+        check(credentials, has_users);  // the host may have become another since there is the sandbox
         detail::CredentialPlan& plan = plan_.credentials;
         if (credentials.user) plan.user = *credentials.user;
         if (credentials.group) plan.group = *credentials.group;
@@ -108,6 +118,7 @@ private:
         plan.groups_are_exact = credentials.groups.are_exact();
         plan.capabilities = credentials.capabilities.bits();
         plan.capabilities_are_kept = credentials.capabilities.is_kept();
+        plan.begins_with_capabilities = has_users;
         plan.is_of_function = command_.empty();
         plan.denies_write_execute = confinement.denies_write_execute();
         constexpr int as_it_was = -1;
@@ -136,9 +147,28 @@ private:
             *confinement.limits().processes < tasks_to_start)
             throw Error{EAGAIN,
                         "limit processes: a function whose policy asks the host needs 3 in its cgroup to start"};
-        if (const int error = confinement.cgroups().make(child.cgroup, confinement.limits()); error != 0)
+        Limits limits = confinement.limits();
+        if (limits.processes) limits.processes = sum(*limits.processes, tasks_of_namespace(confinement));
+        if (const int error = confinement.cgroups().make(child.cgroup, limits); error != 0)
             throw Error{error, "make the cgroup of a worker"};
         plan_.cgroup = child.cgroup.directory();
+    }
+
+    /// How the program ends is told by a pipe; whether the host still lives, by a pidfd.
+    void prepare_pid_namespace(Child& child) {
+        host_.reset(above_streams(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))));
+        if (!host_) throw Error{errno, "open a handle on the host"};
+        plan_.host_fd = host_.get();
+        if (command_.empty()) {
+            child.end_signal = SIGTERM;
+            return;
+        }
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw Error{errno, "make a pipe"};
+        child.program_status.reset(above_streams(ends[0]));
+        status_.reset(above_streams(ends[1]));
+        if (!child.program_status || !status_) throw Error{errno, "make a pipe"};
+        plan_.status = status_.get();
     }
 
     void add_limits(const Confinement& confinement, std::uint64_t shared_memory) {
@@ -151,7 +181,7 @@ private:
         }
         if (limits.processes && !confinement.cgroups().holds_processes() &&
             (confinement.tasks().processes || confinement.tasks().threads)) {
-            limit(RLIMIT_NPROC, sum(*limits.processes, detail::count_tasks_of(confinement.user())));
+            limit(RLIMIT_NPROC, sum(*limits.processes, tasks_before(confinement)));
             has_late_limit_ = command_.empty() && confinement.asks_the_host();
             if (has_late_limit_) late_limit_ = limits_[--limit_count_];
         }
@@ -168,6 +198,20 @@ private:
     /// To a file nothing that small is written; to a program (core(5)) all is at a limit of 0, and nothing at this one
     /// (fs/coredump.c).
     static constexpr std::uint64_t no_core_dump = 1;
+
+    /// The processes that the kernel counts beside the worker's: since Linux 5.14 those of its user namespace
+    /// (ucounts, d64696905554), the first ones of its pid namespace among them.
+    std::uint64_t tasks_before(const Confinement& confinement) const noexcept {
+        const Isolation& isolation = confinement.isolation();
+        const bool counts_apart = isolation.has_users() && detail::kernel_is_at_least(5, 14);
+        const std::uint64_t of_host = counts_apart ? 0 : detail::count_tasks_of(confinement.user());
+        return of_host + tasks_of_namespace(confinement);
+    }
+
+    /// What there is beside the worker in a pid namespace, and to keep it.
+    std::uint64_t tasks_of_namespace(const Confinement& confinement) const noexcept {
+        return !confinement.isolation().has_pids() ? 0 : command_.empty() ? 2 : 1;
+    }
 
     static std::uint64_t sum(std::uint64_t a, std::uint64_t b) noexcept { return a <= ~b ? a + b : ~0ULL; }
 
@@ -204,6 +248,8 @@ private:
     std::vector<std::string> environment_;
     Block<char*> argv_;
     Block<char*> envp_;
+    Descriptor host_{};
+    Descriptor status_{};
     detail::Plan plan_{};
 };
 

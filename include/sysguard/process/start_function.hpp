@@ -3,6 +3,7 @@
 #include "child.hpp"
 #include "detail/clone.hpp"
 #include "detail/courier.hpp"
+#include "detail/enter_world.hpp"
 #include "detail/fork_lock.hpp"
 #include "detail/reap.hpp"
 #include "detail/setup.hpp"
@@ -117,8 +118,8 @@ template <class Body>
     __fpurge(stdout);  // what the host has not flushed yet is the host's
     __fpurge(stderr);
     if (check(plan, Step::parent, tie_to_host(plan)) && check(plan, Step::cgroup, enter_cgroup(plan.cgroup)) &&
-        wait_for_host(area.header()) && check(plan, Step::descriptors, place_descriptors(plan)) && confine(plan) &&
-        install_or_hand_over(plan)) {
+        wait_for_host(area.header()) && check(plan, Step::descriptors, place_descriptors(plan)) &&
+        (plan.world == nullptr || enter_world(plan)) && confine(plan) && install_or_hand_over(plan)) {
         area.header().state = ResultArea::State::running;
         __atomic_store_n(&plan.pass, 0, __ATOMIC_SEQ_CST);
         body(area);

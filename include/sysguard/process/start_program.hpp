@@ -2,6 +2,7 @@
 
 #include "../abi/error.hpp"
 #include "child.hpp"
+#include "detail/become_init.hpp"
 #include "detail/clone.hpp"
 #include "detail/courier.hpp"
 #include "detail/host_facts.hpp"
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,13 +31,16 @@ namespace detail {
 struct StartStacks {
     alignas(64) char program[16384];
     alignas(64) char courier[16384];
+    alignas(64) char init[16384];
+    alignas(64) char mapper[4096];
 };
 
-/// A program on its way: the plan, and what the courier needs.
+/// A program on its way: the plan, and what the tasks of its start need.
 struct ProgramStart {
     Plan* plan = nullptr;
     StartStacks* stacks = nullptr;
     CloneArguments arguments{};
+    CloneArguments program{};  ///< of the first process of a pid namespace
     int pidfd = -1;
     long pid = -1;
     bool is_inside = false;  ///< of its cgroup from the start
@@ -46,18 +51,63 @@ SYSGUARD_BARE inline bool is_in_cgroup(ProgramStart& start) noexcept {
     return start.is_inside || check(*start.plan, Step::cgroup, enter_cgroup(start.plan->cgroup));
 }
 
-/// Runs as the worker, its descriptors in place, until its program takes over.
-SYSGUARD_BARE inline void become_program(void* start) noexcept {
-    Plan& plan = *static_cast<ProgramStart*>(start)->plan;
-    if (plan.guarded_session != nullptr)
-        __atomic_store_n(plan.guarded_session, static_cast<pid_t>(raw_call(SYS_getpid)), __ATOMIC_RELEASE);
-    if (check(plan, Step::parent, tie_to_host(plan)) && check(plan, Step::timer, end_in_time(plan)) && confine(plan)) {
+/// Runs as the worker, tied to the host, in its namespaces, until its program takes over.
+SYSGUARD_BARE inline void confine_and_execute(Plan& plan) noexcept {
+    if (check(plan, Step::timer, end_in_time(plan)) && confine(plan)) {
         const long listener = install_filter(plan, plan.wants_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
         if (check(plan, Step::filter, listener)) {
             plan.listener = static_cast<int>(listener);
             check(plan, Step::execute, raw_call(SYS_execve, plan.path, plan.argv, plan.envp, 0, 0, plan.pass));
         }
     }
+    raw_call(SYS_exit_group, 127);
+}
+
+/// Runs as the worker in its pid namespace, where its parent is the first process: nothing that is not trusted may run
+/// before that has left the host's memory. What ends that ends this.
+SYSGUARD_BARE inline void become_program_of_init(void* start) noexcept {
+    Plan& plan = *static_cast<ProgramStart*>(start)->plan;
+    while (__atomic_load_n(&plan.init_alive, __ATOMIC_ACQUIRE) != 0)
+        raw_call(SYS_futex, &plan.init_alive, FUTEX_WAIT, 1, nullptr);
+    confine_and_execute(plan);
+}
+
+/// Runs as the first process of a pid namespace, the worker's descriptors in place: sets up the worker's namespaces,
+/// starts the worker, and becomes a program of its own.
+SYSGUARD_BARE inline void become_init(void* argument) noexcept {
+    auto& start = *static_cast<ProgramStart*>(argument);
+    Plan& plan = *start.plan;
+    plan.init_alive = 1;
+    raw_call(SYS_set_tid_address, &plan.init_alive);
+    if (check(plan, Step::parent, tie_to_host_outside(plan)) && check(plan, Step::session, raw_call(SYS_setsid)) &&
+        furnish(plan) && furnish_mounts(plan)) {
+        constexpr pid_t own = 1;
+        plan.host = own;
+        plan.program_alive = 1;
+        start.program = {};
+        start.program.flags = CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID;
+        start.program.child_tid = reinterpret_cast<std::uint64_t>(&plan.program_alive);
+        start.program.exit_signal = SIGCHLD;
+        start.program.stack = reinterpret_cast<std::uint64_t>(start.stacks->program);
+        start.program.stack_size = sizeof start.stacks->program;
+        const long program = start_task(start.program, become_program_of_init, argument);
+        if (program < 0) plan.program_alive = 0;
+        constexpr long second = 2;  // the one whose end the first process waits for
+        if (check(plan, Step::create, program == second || program < 0 ? program : -EAGAIN))
+            check(plan, Step::init, execute_init(plan, plan.status));
+    }
+    raw_call(SYS_exit_group, 127);
+}
+
+/// Runs as the worker, its descriptors in place, until its program takes over.
+SYSGUARD_BARE inline void become_program(void* start) noexcept {
+    Plan& plan = *static_cast<ProgramStart*>(start)->plan;
+    if (plan.init >= 0) return become_init(start);
+    if (plan.guarded_session != nullptr)
+        __atomic_store_n(plan.guarded_session, static_cast<pid_t>(raw_call(SYS_getpid)), __ATOMIC_RELEASE);
+    if (check(plan, Step::parent, tie_to_host(plan)) &&
+        (plan.world == nullptr || (furnish(plan) && furnish_mounts(plan))))
+        confine_and_execute(plan);
     raw_call(SYS_exit_group, 127);
 }
 
@@ -75,6 +125,30 @@ SYSGUARD_BARE inline void enter_and_become_program(void* start) noexcept {
     become_program(start);
 }
 
+/// Starts the worker, or the first process of its pid namespace, with one to map its ids beside it. Returns its id when
+/// its program has taken over, or a negative errno.
+SYSGUARD_BARE inline long start_worker(ProgramStart& start, std::uint64_t flags, Entry entry, void* stack,
+                                       std::uint64_t stack_size) noexcept {
+    Plan& plan = *start.plan;
+    const long mapper = start_mapper(plan, start.stacks->mapper, sizeof start.stacks->mapper);
+    if (mapper < 0) return mapper;
+    start.arguments = {};
+    start.arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | flags;
+    if (plan.world != nullptr) start.arguments.flags |= plan.world->flags;
+    if (mapper > 0) {
+        start.arguments.flags |= CLONE_PARENT_SETTID;
+        start.arguments.parent_tid = reinterpret_cast<std::uint64_t>(&plan.mapped);
+    }
+    start.arguments.pidfd = reinterpret_cast<std::uint64_t>(&start.pidfd);
+    start.arguments.stack = reinterpret_cast<std::uint64_t>(stack);
+    start.arguments.stack_size = stack_size;
+    const long worker = start_task_in(plan.cgroup, start.is_inside, start.arguments, entry, &start);
+    end_mapper(plan, mapper);
+    while (__atomic_load_n(&plan.program_alive, __ATOMIC_ACQUIRE) != 0)
+        raw_call(SYS_futex, &plan.program_alive, FUTEX_WAIT, 1, nullptr);
+    return worker;
+}
+
 /// Runs as the courier: starts the worker as the host's child, with a descriptor table of their own, and when the
 /// program has taken over sends the host what only this table holds, the pidfd and the listener. The worker never has
 /// its listener: execve closes it.
@@ -82,12 +156,8 @@ SYSGUARD_BARE inline void start_and_deliver(void* argument) noexcept {
     auto& start = *static_cast<ProgramStart*>(argument);
     Plan& plan = *start.plan;
     if (!check(plan, Step::descriptors, place_descriptors(plan))) return;
-    start.arguments = {};
-    start.arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PARENT | CLONE_PIDFD;
-    start.arguments.pidfd = reinterpret_cast<std::uint64_t>(&start.pidfd);
-    start.arguments.stack = reinterpret_cast<std::uint64_t>(start.stacks->program);
-    start.arguments.stack_size = sizeof start.stacks->program;
-    start.pid = start_task_in(plan.cgroup, start.is_inside, start.arguments, enter_and_become_program, argument);
+    start.pid = start_worker(start, CLONE_FILES | CLONE_PARENT, enter_and_become_program, start.stacks->init,
+                             sizeof start.stacks->init);
     if (!check(plan, Step::create, start.pid) || plan.failure.step != Step::none) return;
     HandOver sent;
     sent.descriptors[0] = start.pidfd;
@@ -130,13 +200,6 @@ inline void start_program(detail::Plan& plan, Child& child) noexcept {
     detail::StartStacks stacks;
     detail::ProgramStart start{&plan, &stacks};
     const bool with_courier = plan.wants_listener;
-    start.arguments.flags = CLONE_VM | CLONE_VFORK;
-    if (!with_courier) {
-        start.arguments.flags |= CLONE_PIDFD;
-        start.arguments.pidfd = reinterpret_cast<std::uint64_t>(&start.pidfd);
-    }
-    start.arguments.stack = reinterpret_cast<std::uint64_t>(stacks.courier);
-    start.arguments.stack_size = sizeof stacks.courier;
     long first;
     const detail::HostCapabilities own = detail::host_capabilities();
     const bool takes_other_credentials = detail::changes_credentials(plan.credentials, own.permitted | own.inheritable);
@@ -144,9 +207,14 @@ inline void start_program(detail::Plan& plan, Child& child) noexcept {
     {
         const SignalsBlocked blocked;
         plan.keeps_cgroup = with_courier && plan.cgroup >= 0;
-        first = with_courier ? detail::start_task(start.arguments, detail::start_and_deliver, &start)
-                             : detail::start_task_in(plan.cgroup, start.is_inside, start.arguments,
-                                                     detail::place_and_become_program, &start);
+        if (with_courier) {
+            start.arguments.flags = CLONE_VM | CLONE_VFORK;
+            start.arguments.stack = reinterpret_cast<std::uint64_t>(stacks.courier);
+            start.arguments.stack_size = sizeof stacks.courier;
+            first = detail::start_task(start.arguments, detail::start_and_deliver, &start);
+        } else {
+            first = detail::start_worker(start, 0, detail::place_and_become_program, stacks.init, sizeof stacks.init);
+        }
     }
     if (takes_other_credentials) Dumpable::leave();
     __builtin_memset(&stacks, 0, sizeof stacks);  // the pass went over them

@@ -13,6 +13,14 @@ enum class Step : std::uint8_t {
     parent,
     timer,
     session,
+    namespaces,
+    id_maps,
+    host_name,
+    network,
+    clocks,
+    mounts,
+    root,
+    init,
     keyring,
     directory,
     limits,
@@ -36,6 +44,14 @@ constexpr const char* name(Step step) noexcept {
         case Step::parent: return "tie it to the host";
         case Step::timer: return "set a timer for its start";
         case Step::session: return "start a session";
+        case Step::namespaces: return "make its namespaces";
+        case Step::id_maps: return "map the ids of its user namespace";
+        case Step::host_name: return "set its host name";
+        case Step::network: return "bring up its loopback interface";
+        case Step::clocks: return "set the clocks of its time namespace";
+        case Step::mounts: return "set up its mount namespace";
+        case Step::root: return "make its private root";
+        case Step::init: return "start the first process of its pid namespace";
         case Step::keyring: return "leave the host's session keyring";
         case Step::directory: return "enter its working directory";
         case Step::limits: return "set its limits";

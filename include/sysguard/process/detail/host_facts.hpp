@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 namespace sysguard::process::detail {
@@ -96,6 +97,14 @@ inline Offer offer_of_mdwe() {
 inline bool starts_any_number_of_tasks(uid_t user, std::uint64_t capabilities) noexcept {
     constexpr std::uint64_t exempt = 1U << CAP_SYS_RESOURCE | 1U << CAP_SYS_ADMIN;
     return user == 0 || (capabilities & exempt) != 0;
+}
+
+/// Whether the running kernel is a version or newer (uname(2)); no where that cannot be told.
+inline bool kernel_is_at_least(int major, int minor) noexcept {
+    utsname system{};
+    int found[2] = {};
+    if (::uname(&system) != 0 || std::sscanf(system.release, "%d.%d", &found[0], &found[1]) != 2) return false;
+    return found[0] > major || (found[0] == major && found[1] >= minor);
 }
 
 }  // namespace sysguard::process::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../step.hpp"
+#include "world.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -68,6 +69,17 @@ struct Plan {
     CredentialPlan credentials{};
     pid_t host = 0;
     pid_t* guarded_session = nullptr;  ///< where the guard looks for the session's id, or nullptr
+
+    const World* world = nullptr;  ///< the worker's namespaces, or nullptr
+    int host_fd = -1;              ///< a pidfd of the host, where the worker has a pid namespace
+    int status = -1;               ///< where that namespace's first process writes how the program ended, or -1
+    int init = -1;                 ///< the program of that process, or -1: there is no such namespace
+    pid_t mapped = 0;              ///< whose user namespace has its ids mapped from outside
+    int mapping = 0;               ///< futex: see map_ids.hpp
+    long mapping_result = 0;
+    int init_alive = 0;            ///< futex, cleared by the kernel when the first process has executed or ended
+    int program_alive = 0;         ///< the same of the worker's program
+    std::size_t failed_mount = 0;  ///< of a private root
 
     sock_filter* filter = nullptr;
     std::size_t filter_size = 0;

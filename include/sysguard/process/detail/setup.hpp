@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <initializer_list>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -58,21 +59,17 @@ SYSGUARD_BARE inline long close_gap(unsigned first, unsigned last) noexcept {
 
 /// Closes a gap, but for what the start itself needs.
 SYSGUARD_BARE inline long close_gap(const Plan& plan, unsigned first, unsigned last) noexcept {
-    int needed[] = {plan.channel, plan.ruleset, plan.keeps_cgroup ? plan.cgroup : -1};
-    for (int i = 1; i < 3; ++i)
-        for (int j = i; j > 0 && needed[j] < needed[j - 1]; --j) {
-            const int larger = needed[j - 1];
-            needed[j - 1] = needed[j];
-            needed[j] = larger;
-        }
-    for (const int fd : needed) {
-        const auto kept = static_cast<unsigned>(fd);
-        if (fd < 0 || kept < first || kept > last) continue;
-        const long result = kept > first ? close_gap(first, kept - 1) : 0;
+    for (;;) {
+        int kept = -1;  // the next one, of those that stay
+        for (const int fd :
+             {plan.channel, plan.ruleset, plan.host_fd, plan.status, plan.init, plan.keeps_cgroup ? plan.cgroup : -1})
+            if (fd >= 0 && static_cast<unsigned>(fd) >= first && (kept < 0 || fd < kept)) kept = fd;
+        if (kept < 0 || static_cast<unsigned>(kept) > last) return close_gap(first, last);
+        const auto next = static_cast<unsigned>(kept);
+        const long result = next > first ? close_gap(first, next - 1) : 0;
         if (result < 0) return result;
-        first = kept + 1;
+        first = next + 1;
     }
-    return close_gap(first, last);
 }
 
 /// A duplicate that is in nobody's way.
@@ -87,15 +84,12 @@ SYSGUARD_BARE inline long duplicate_aside(const Plan& plan, int fd) noexcept {
 
 /// Brings every descriptor to its place and closes all others.
 SYSGUARD_BARE inline long place_descriptors(Plan& plan) noexcept {
-    if (plan.ruleset >= 0 && is_target(plan, plan.ruleset)) {
-        const long aside = duplicate_aside(plan, plan.ruleset);
+    for (int* const kept : {&plan.ruleset, &plan.host_fd, &plan.status, &plan.init, &plan.cgroup}) {
+        if (kept == &plan.cgroup && !plan.keeps_cgroup) continue;
+        if (*kept < 0 || !is_target(plan, *kept)) continue;
+        const long aside = duplicate_aside(plan, *kept);
         if (aside < 0) return aside;
-        plan.ruleset = static_cast<int>(aside);
-    }
-    if (plan.keeps_cgroup && is_target(plan, plan.cgroup)) {
-        const long aside = duplicate_aside(plan, plan.cgroup);
-        if (aside < 0) return aside;
-        plan.cgroup = static_cast<int>(aside);
+        *kept = static_cast<int>(aside);
     }
     for (std::size_t i = 0; i < plan.move_count; ++i) {
         const int from = plan.moves[i].from;
@@ -196,7 +190,8 @@ SYSGUARD_BARE inline long enter_landlock(Plan& plan) noexcept {
 /// All steps between the descriptors and the filter. The tie to the host comes first of all, and again. Returns false,
 /// with the failure noted, where one fails.
 SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
-    if (!check(plan, Step::session, raw_call(SYS_setsid))) return false;
+    const bool is_in_session = plan.init >= 0;  // that of its pid namespace's first process, or of who started that
+    if (!is_in_session && !check(plan, Step::session, raw_call(SYS_setsid))) return false;
     if (!check(plan, Step::keyring, leave_keyring(plan))) return false;
     if (plan.directory != nullptr && !check(plan, Step::directory, raw_call(SYS_chdir, plan.directory))) return false;
     raw_call(SYS_umask, plan.umask);

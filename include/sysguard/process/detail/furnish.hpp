@@ -1,0 +1,64 @@
+#pragma once
+
+#include "map_ids.hpp"
+#include "plan.hpp"
+#include "private_root.hpp"
+#include "raw_call.hpp"
+#include "world.hpp"
+
+#include <cstddef>
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+/// What a worker does first in namespaces of its own. Bare code.
+namespace sysguard::process::detail {
+
+SYSGUARD_BARE inline long bring_up_loopback() noexcept {
+    const long fd = raw_call(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return fd;
+    ifreq request{};
+    request.ifr_name[0] = 'l';
+    request.ifr_name[1] = 'o';
+    request.ifr_flags = IFF_UP;
+    const long result = raw_call(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
+    raw_call(SYS_close, fd);
+    return result;
+}
+
+/// What a namespace is to be like, but for the mounts.
+SYSGUARD_BARE inline bool furnish(Plan& plan) noexcept {
+    const World& world = *plan.world;
+    if ((world.flags & CLONE_NEWUSER) != 0 && !check(plan, Step::id_maps, map_ids(plan))) return false;
+    if (world.host_name.size != 0 &&
+        !check(plan, Step::host_name, raw_call(SYS_sethostname, world.host_name.text, world.host_name.size)))
+        return false;
+    if (world.brings_up_loopback && !check(plan, Step::network, bring_up_loopback())) return false;
+    if (!world.has_time) return true;
+    if (!check(plan, Step::clocks, raw_call(SYS_unshare, 0x80 /* CLONE_NEWTIME */))) return false;
+    return check(plan, Step::clocks, write_file("/proc/self/timens_offsets", world.time_offsets));
+}
+
+/// In the worker's pid namespace, where it has one, whose processes a procfs is to show.
+SYSGUARD_BARE inline bool furnish_mounts(Plan& plan) noexcept {
+    const World& world = *plan.world;
+    if ((world.flags & CLONE_NEWNS) == 0) return true;
+    const bool has_users = (world.flags & CLONE_NEWUSER) != 0;
+    raw_call(SYS_umask, 0);
+    if (!check(plan, Step::mounts, root::make_private())) return false;
+    if (world.has_private_root) return check(plan, Step::root, root::enter(world, has_users, plan.failed_mount));
+    if (!world.shows_own_processes) return true;
+    MountStep processes;
+    processes.kind = Mount::Kind::procfs;
+    processes.attributes = root::no_set_id | root::no_devices | root::no_execution;
+    const root::Handle mount{root::make_file_system("proc", processes, has_users)};
+    if (!check(plan, Step::mounts, mount.get())) return false;
+    return check(plan, Step::mounts,
+                 raw_call(sys::move_mount, mount.get(), "", AT_FDCWD, "/proc", root::from_descriptor));
+}
+
+}  // namespace sysguard::process::detail
