@@ -65,11 +65,11 @@ inline constexpr std::uint64_t news = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGTERM -
         if (ended == 0 && raw_call(SYS_rt_sigtimedwait, &news, nullptr, nullptr, 8) == SIGTERM) break;
     }
     raw_call(SYS_kill, init, SIGKILL);
-    reap_quietly(init);
     if (ended == 0) {
         status = SIGKILL;
-        reap_quietly(worker);
+        reap_quietly(worker);  // first: until then the namespace does not end
     }
+    reap_quietly(init);
     end_like(status);
 }
 
