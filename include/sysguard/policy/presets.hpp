@@ -18,6 +18,13 @@ namespace detail {
 
 using policy::Rule;
 
+/// Has a condition depend on the parameter of the lambda it is in, so that the compiler makes it only of a preset that
+/// is used.
+template <class Argument, class... Nothing>
+constexpr const Argument& when_used(const Argument& argument, const Nothing&...) noexcept {
+    return argument;
+}
+
 /// Allows those of the calls that this architecture has.
 template <int... numbers>
 constexpr Rules<sizeof...(numbers), 0> allow_present() noexcept {
@@ -56,33 +63,36 @@ inline constexpr unsigned thread_options =
 /// Of madvise not MADV_HWPOISON and MADV_SOFT_OFFLINE, by which root takes pages from the machine.
 inline constexpr auto plain_memory = policy::on_demand([](auto... nothing) {
     return Rules{
-        Rule<sys::madvise>{arg::advice.between(0, 99)}.allow(),
-        Rule<sys::mmap>{(arg::prot & PROT_EXEC) == 0}.allow(),
-        Rule<sys::mprotect>{(arg::prot & PROT_EXEC) == 0}.allow(),
+        Rule<sys::madvise>{when_used(arg::advice, nothing...).between(0, 99)}.allow(),
+        Rule<sys::mmap>{(when_used(arg::prot, nothing...) & PROT_EXEC) == 0}.allow(),
+        Rule<sys::mprotect>{(when_used(arg::prot, nothing...) & PROT_EXEC) == 0}.allow(),
         nothing...,
     };
 });
 
 inline constexpr auto open_files_to_read = policy::on_demand([](auto... nothing) {
     return Rules{
-        allow_if_present<sys::open>((arg::flags & ~open_to_read) == 0),
-        Rule<sys::openat>{(arg::flags & ~open_to_read) == 0}.allow(),
+        allow_if_present<sys::open>((when_used(arg::flags, nothing...) & ~open_to_read) == 0),
+        Rule<sys::openat>{(when_used(arg::flags, nothing...) & ~open_to_read) == 0}.allow(),
         nothing...,
     };
 });
 
 inline constexpr auto descriptors = policy::on_demand([](auto... nothing) {
     return Rules{
-        Rule<sys::fcntl>{arg::cmd.in(F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC)}.allow(),
+        Rule<sys::fcntl>{when_used(arg::cmd, nothing...).in(F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC)}
+            .allow(),
         nothing...,
     };
 });
 
 inline constexpr auto terminal_queries = policy::on_demand([](auto... nothing) {
-    return Rules{Rule<sys::ioctl>{arg::request.in(TCGETS, TIOCGWINSZ)}.allow(), nothing...};
+    return Rules{Rule<sys::ioctl>{when_used(arg::request, nothing...).in(TCGETS, TIOCGWINSZ)}.allow(), nothing...};
 });
 
 }  // namespace detail
+
+using detail::when_used;
 
 /// Memory, time, threads' locks and an end: what code needs that computes and returns. It opens, reads and writes
 /// nothing, and makes no memory executable.
@@ -102,7 +112,7 @@ inline constexpr auto compute = policy::on_demand([](auto... nothing) {
 inline constexpr auto stdio = policy::on_demand([](auto... nothing) {
     return Rules{
         detail::allow_present<sys::read, sys::readv, sys::write, sys::writev, sys::lseek, sys::close, sys::fstat>(),
-        policy::Rule<sys::newfstatat>{arg::flags & detail::at_empty_path}.allow(),
+        policy::Rule<sys::newfstatat>{when_used(arg::flags, nothing...) & detail::at_empty_path}.allow(),
         detail::terminal_queries,
         nothing...,
     };
@@ -117,9 +127,12 @@ inline constexpr auto static_runtime = policy::on_demand([](auto... nothing) {
         detail::allow_present<sys::set_tid_address, sys::set_robust_list, sys::rseq, sys::readlink, sys::readlinkat,
                               sys::getuid, sys::geteuid, sys::getgid, sys::getegid, sys::getppid, sys::uname,
                               sys::sysinfo, sys::sched_getaffinity>(),
-        policy::Rule<sys::prlimit64>{arg::pid == 0 && arg::resource.in(RLIMIT_STACK, RLIMIT_NOFILE)}.allow(),
-        policy::Rule<sys::prlimit64>{arg::pid == 0}.deny(EPERM),
-        detail::allow_if_present<sys::arch_prctl>(arg::option.in(0x1001, 0x1002, 0x1003, 0x1004, 0x3001)),
+        policy::Rule<sys::prlimit64>{when_used(arg::pid, nothing...) == 0 &&
+                                     when_used(arg::resource, nothing...).in(RLIMIT_STACK, RLIMIT_NOFILE)}
+            .allow(),
+        policy::Rule<sys::prlimit64>{when_used(arg::pid, nothing...) == 0}.deny(EPERM),
+        detail::allow_if_present<sys::arch_prctl>(
+            when_used(arg::option, nothing...).in(0x1001, 0x1002, 0x1003, 0x1004, 0x3001)),
         nothing...,
     };
 });
@@ -132,8 +145,10 @@ inline constexpr auto dynamic_loader = policy::on_demand([](auto... nothing) {
         detail::allow_present<sys::access, sys::faccessat, sys::faccessat2, sys::stat, sys::newfstatat, sys::fstat,
                               sys::read, sys::pread64, sys::close, sys::munmap, sys::getcwd>(),
         detail::open_files_to_read,
-        policy::Rule<sys::mmap>{!(arg::prot & PROT_WRITE) || !(arg::prot & PROT_EXEC)}.allow(),
-        policy::Rule<sys::mprotect>{(arg::prot & PROT_EXEC) == 0}.allow(),
+        policy::Rule<sys::mmap>{!(when_used(arg::prot, nothing...) & PROT_WRITE) ||
+                                !(when_used(arg::prot, nothing...) & PROT_EXEC)}
+            .allow(),
+        policy::Rule<sys::mprotect>{(when_used(arg::prot, nothing...) & PROT_EXEC) == 0}.allow(),
         nothing...,
     };
 });
@@ -149,12 +164,13 @@ inline constexpr auto threads = policy::on_demand([](auto... nothing) {
         detail::allow_present<sys::futex, sys::futex_wait, sys::futex_wake, sys::futex_waitv, sys::futex_requeue,
                               sys::set_robust_list, sys::get_robust_list, sys::rseq, sys::set_tid_address, sys::gettid,
                               sys::sched_yield, sys::sched_getaffinity, sys::membarrier, sys::munmap, sys::exit>(),
-        policy::Rule<sys::clone>{(arg::flags & detail::thread_flags) == detail::thread_flags &&
-                                 (arg::flags & ~(detail::thread_flags | detail::thread_options)) == 0}
+        policy::Rule<sys::clone>{
+            (when_used(arg::flags, nothing...) & detail::thread_flags) == detail::thread_flags &&
+            (when_used(arg::flags, nothing...) & ~(detail::thread_flags | detail::thread_options)) == 0}
             .allow(),
         policy::Rule<sys::clone3>{}.deny(ENOSYS),
         detail::plain_memory,
-        policy::Rule<sys::prctl>{arg::option.in(PR_SET_NAME, PR_GET_NAME)}.allow(),
+        policy::Rule<sys::prctl>{when_used(arg::option, nothing...).in(PR_SET_NAME, PR_GET_NAME)}.allow(),
         nothing...,
     };
 });
@@ -182,8 +198,11 @@ inline constexpr auto write_files = policy::on_demand([](auto... nothing) {
                               sys::close, sys::fsync, sys::fdatasync, sys::ftruncate, sys::fallocate, sys::mkdir,
                               sys::mkdirat, sys::unlink, sys::unlinkat, sys::rmdir, sys::rename, sys::renameat,
                               sys::renameat2, sys::umask>(),
-        detail::allow_if_present<sys::open>((arg::flags & ~detail::open_to_write) == 0 && (arg::mode & 07000) == 0),
-        policy::Rule<sys::openat>{(arg::flags & ~detail::open_to_write) == 0 && (arg::mode & 07000) == 0}.allow(),
+        detail::allow_if_present<sys::open>((when_used(arg::flags, nothing...) & ~detail::open_to_write) == 0 &&
+                                            (when_used(arg::mode, nothing...) & 07000) == 0),
+        policy::Rule<sys::openat>{(when_used(arg::flags, nothing...) & ~detail::open_to_write) == 0 &&
+                                  (when_used(arg::mode, nothing...) & 07000) == 0}
+            .allow(),
         nothing...,
     };
 });
@@ -196,8 +215,8 @@ inline constexpr auto event_loop = policy::on_demand([](auto... nothing) {
                               sys::epoll_ctl, sys::epoll_wait, sys::epoll_pwait, sys::epoll_pwait2, sys::eventfd,
                               sys::eventfd2, sys::timerfd_create, sys::timerfd_settime, sys::timerfd_gettime, sys::pipe,
                               sys::pipe2, sys::nanosleep, sys::clock_nanosleep, sys::read, sys::write, sys::close>(),
-        policy::Rule<sys::ioctl>{arg::request.in(FIONREAD, FIONBIO)}.allow(),
-        policy::Rule<sys::fcntl>{arg::cmd == F_SETFL}.allow(),
+        policy::Rule<sys::ioctl>{when_used(arg::request, nothing...).in(FIONREAD, FIONBIO)}.allow(),
+        policy::Rule<sys::fcntl>{when_used(arg::cmd, nothing...) == F_SETFL}.allow(),
         detail::descriptors,
         nothing...,
     };
@@ -208,13 +227,15 @@ inline constexpr auto event_loop = policy::on_demand([](auto... nothing) {
 /// for connect. Not part of it is MSG_FASTOPEN, by which TCP connects while it sends.
 inline constexpr auto connected_sockets = policy::on_demand([](auto... nothing) {
     return Rules{
-        policy::Rule<family::send>{(arg::flags & MSG_FASTOPEN) == 0}.allow(),
+        policy::Rule<family::send>{(when_used(arg::flags, nothing...) & MSG_FASTOPEN) == 0}.allow(),
         detail::allow_present<sys::recvfrom, sys::recvmsg, sys::recvmmsg, sys::shutdown, sys::getsockname,
                               sys::getpeername, sys::getsockopt>(),
-        policy::Rule<sys::socket>{arg::domain.in(AF_INET, AF_INET6) && arg::type.in(SOCK_STREAM, SOCK_DGRAM) &&
-                                  arg::protocol.in(0, 6 /* TCP */, 17 /* UDP */)}
+        policy::Rule<sys::socket>{when_used(arg::domain, nothing...).in(AF_INET, AF_INET6) &&
+                                  when_used(arg::type, nothing...).in(SOCK_STREAM, SOCK_DGRAM) &&
+                                  when_used(arg::protocol, nothing...).in(0, 6 /* TCP */, 17 /* UDP */)}
             .allow(),
-        policy::Rule<sys::setsockopt>{arg::level.in(SOL_SOCKET, 0 /* IP */, 6 /* TCP */, 17 /* UDP */, 41 /* IPv6 */)}
+        policy::Rule<sys::setsockopt>{
+            when_used(arg::level, nothing...).in(SOL_SOCKET, 0 /* IP */, 6 /* TCP */, 17 /* UDP */, 41 /* IPv6 */)}
             .allow(),
         nothing...,
     };
@@ -227,7 +248,7 @@ inline constexpr auto network_client = policy::on_demand([](auto... nothing) {
         event_loop,
         connected_sockets,
         detail::allow_present<sys::connect>(),
-        policy::Rule<sys::socket>{arg::domain.in(AF_UNIX, AF_NETLINK)}.deny(EAFNOSUPPORT),
+        policy::Rule<sys::socket>{when_used(arg::domain, nothing...).in(AF_UNIX, AF_NETLINK)}.deny(EAFNOSUPPORT),
         nothing...,
     };
 });
@@ -249,8 +270,9 @@ inline constexpr auto processes = policy::on_demand([](auto... nothing) {
         detail::allow_present<sys::fork, sys::vfork, sys::execve, sys::wait4, sys::waitid, sys::pipe, sys::pipe2,
                               sys::dup, sys::dup2, sys::dup3, sys::getppid, sys::getpgrp, sys::getpgid,
                               sys::close_range>(),
-        policy::Rule<sys::clone>{(arg::flags & ~(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT_SETTID |
-                                                 CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CSIGNAL)) == 0}
+        policy::Rule<sys::clone>{
+            (when_used(arg::flags, nothing...) & ~(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT_SETTID |
+                                                   CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CSIGNAL)) == 0}
             .allow(),
         policy::Rule<sys::clone3>{}.deny(ENOSYS),
         nothing...,

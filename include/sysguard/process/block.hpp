@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <utility>
 
 namespace sysguard::process {
 
@@ -16,11 +15,9 @@ public:
         for (std::size_t i = 0; i < size; ++i) data_[i] = from[i];
     }
     Block(const Block& other) : Block{other.data_, other.size_} {}
-    Block(Block&& other) noexcept
-        : data_{std::exchange(other.data_, nullptr)}, size_{std::exchange(other.size_, std::size_t{0})} {}
+    Block(Block&& other) noexcept { swap(other); }
     Block& operator=(Block other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
+        swap(other);
         return *this;
     }
     ~Block() { delete[] data_; }
@@ -34,6 +31,15 @@ public:
     std::size_t size() const noexcept { return size_; }
 
 private:
+    void swap(Block& other) noexcept {  // std::swap costs the compiler more than all the rest
+        T* const data = data_;
+        const std::size_t size = size_;
+        data_ = other.data_;
+        size_ = other.size_;
+        other.data_ = data;
+        other.size_ = size;
+    }
+
     T* data_ = nullptr;
     std::size_t size_ = 0;
 };

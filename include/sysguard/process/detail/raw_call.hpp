@@ -1,8 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <type_traits>
-
 namespace sysguard::process::detail {
 
 /// Code that shares the host's memory while it is another process: no instrumentation, no canary, no errno.
@@ -12,19 +9,28 @@ namespace sysguard::process::detail {
 #define SYSGUARD_BARE __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 #endif
 
-template <class T>
-__attribute__((always_inline)) inline long register_of([[maybe_unused]] T value) noexcept {
-    if constexpr (std::is_null_pointer_v<T>)
-        return 0;
-    else if constexpr (std::is_pointer_v<T>)
-        return reinterpret_cast<long>(value);
-    else
-        return static_cast<long>(value);
-}
+#define SYSGUARD_INLINE __attribute__((always_inline))
+
+/// A value as a register takes it. No template: there are hundreds of calls, of as many combinations of types.
+class Register {
+public:
+    SYSGUARD_INLINE Register() noexcept : value_{0} {}
+    SYSGUARD_INLINE Register(int value) noexcept : value_{value} {}
+    SYSGUARD_INLINE Register(unsigned value) noexcept : value_{static_cast<long>(value)} {}
+    SYSGUARD_INLINE Register(long value) noexcept : value_{value} {}
+    SYSGUARD_INLINE Register(unsigned long value) noexcept : value_{static_cast<long>(value)} {}
+    SYSGUARD_INLINE Register(long long value) noexcept : value_{static_cast<long>(value)} {}
+    SYSGUARD_INLINE Register(unsigned long long value) noexcept : value_{static_cast<long>(value)} {}
+    SYSGUARD_INLINE Register(const volatile void* value) noexcept : value_{reinterpret_cast<long>(value)} {}
+
+    SYSGUARD_INLINE long value() const noexcept { return value_; }
+
+private:
+    long value_;
+};
 
 /// A system call without libc: returns the result or a negative errno, and touches no thread-local storage.
-__attribute__((always_inline)) inline long raw_call6(long number, long a0, long a1, long a2, long a3, long a4,
-                                                     long a5) noexcept {
+SYSGUARD_INLINE inline long raw_call6(long number, long a0, long a1, long a2, long a3, long a4, long a5) noexcept {
 #if defined(__x86_64__)
     register long r10 __asm__("r10") = a3;
     register long r8 __asm__("r8") = a4;
@@ -48,11 +54,9 @@ __attribute__((always_inline)) inline long raw_call6(long number, long a0, long 
 #endif
 }
 
-template <class A0 = long, class A1 = long, class A2 = long, class A3 = long, class A4 = long, class A5 = long>
-__attribute__((always_inline)) inline long raw_call(long number, A0 a0 = 0, A1 a1 = 0, A2 a2 = 0, A3 a3 = 0, A4 a4 = 0,
-                                                    A5 a5 = 0) noexcept {
-    return raw_call6(number, register_of(a0), register_of(a1), register_of(a2), register_of(a3), register_of(a4),
-                     register_of(a5));
+SYSGUARD_INLINE inline long raw_call(long number, Register a0 = {}, Register a1 = {}, Register a2 = {},
+                                     Register a3 = {}, Register a4 = {}, Register a5 = {}) noexcept {
+    return raw_call6(number, a0.value(), a1.value(), a2.value(), a3.value(), a4.value(), a5.value());
 }
 
 }  // namespace sysguard::process::detail
