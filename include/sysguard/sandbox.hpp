@@ -33,6 +33,10 @@
 
 namespace sysguard {
 
+namespace detail {
+struct Inside;
+}  // namespace detail
+
 /// Runs code that is not trusted in processes of its own, under a policy. Immutable: any number of threads may use one
 /// at a time. What happens to a worker is its `Outcome`; `Error` is thrown for what the host got wrong and for a
 /// machine that refuses.
@@ -102,15 +106,17 @@ public:
             "process::Returnable and, for classes of yours, process::holds_no_pointers");
         const auto body = [&](process::ResultArea& area) noexcept {
             using State = process::ResultArea::State;
-            area.header().state = guarded(area, [&] {
-                if constexpr (std::is_void_v<T>) {
-                    std::forward<F>(function)(std::forward<Arguments>(arguments)...);
-                    return State::returned;
-                } else {
-                    const T value = std::forward<F>(function)(std::forward<Arguments>(arguments)...);
-                    return process::ResultWriter{area}.write(value) ? State::returned : State::too_large;
-                }
-            });
+            area.header().state =
+                guarded([&](std::string_view message) noexcept { return tell(area, message); },
+                        [&] {
+                            if constexpr (std::is_void_v<T>) {
+                                std::forward<F>(function)(std::forward<Arguments>(arguments)...);
+                                return State::returned;
+                            } else {
+                                const T value = std::forward<F>(function)(std::forward<Arguments>(arguments)...);
+                                return process::ResultWriter{area}.write(value) ? State::returned : State::too_large;
+                            }
+                        });
         };
         process::ResultArea area{most_result_};
         std::uint64_t size = 0;
@@ -120,6 +126,7 @@ public:
 
 private:
     friend class RunningPipeline;
+    friend struct detail::Inside;
 
     detail::OutcomeMaker make_outcome(supervise::Supervisor& supervisor, process::Child& child, const Launch& launch,
                                       supervise::Watch::Clock::time_point start, std::string name) const {
@@ -146,16 +153,16 @@ private:
         return std::move(maker).function(header, area, proof);
     }
 
-    /// Runs in the worker.
-    template <class Body>
-    static process::ResultArea::State guarded(process::ResultArea& area, const Body& body) noexcept {
+    /// Runs in the worker. `tell` gets the message of an exception.
+    template <class Tell, class Body>
+    static process::ResultArea::State guarded(const Tell& tell, const Body& body) noexcept {
         using State = process::ResultArea::State;
         try {
             return body();
         } catch (const std::bad_alloc&) {
             return State::out_of_memory;
         } catch (const std::exception& exception) {
-            return tell(area, exception.what());
+            return tell(exception.what());
 #ifdef __GLIBCXX__
         } catch (const __cxxabiv1::__forced_unwind&) {
             // pthread_exit: further up there is only the host, whose destructors must not run here. Threads that the
@@ -165,7 +172,7 @@ private:
             __builtin_unreachable();
 #endif
         } catch (...) {
-            return tell(area, "something that is no std::exception");
+            return tell("something that is no std::exception");
         }
     }
 

@@ -82,6 +82,29 @@ public:
         return std::move(outcome_);
     }
 
+    /// Of one request to a worker that goes on. `message` is that of an exception.
+    static Outcome request(const process::Confinement& confinement, process::ResultArea::State state,
+                           std::string message, std::chrono::nanoseconds wall) {
+        using State = process::ResultArea::State;
+        Outcome outcome;
+        outcome.missing_ = confinement.missing();
+        outcome.name_ = "the function";
+        outcome.kind_ = state == State::returned        ? Kind::returned
+                        : state == State::threw         ? Kind::threw
+                        : state == State::out_of_memory ? Kind::out_of_memory
+                                                        : Kind::garbled;
+        outcome.message_ = std::move(message);
+        outcome.usage_.wall = wall;
+        return outcome;
+    }
+
+    /// Why the host stopped a worker, where that is what ended it.
+    static void explain_stop(Outcome& outcome, Kind kind, std::string why) {
+        if (outcome.kind_ != Kind::stopped) return;
+        outcome.kind_ = kind;
+        outcome.message_ = std::move(why);
+    }
+
     /// A result that turned out to be none.
     static void garble(Outcome& outcome, std::string why) {
         outcome.kind_ = Kind::garbled;

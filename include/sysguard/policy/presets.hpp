@@ -264,6 +264,18 @@ inline constexpr auto network_server = policy::on_demand([](auto... nothing) {
     };
 });
 
+/// Descriptors that go to and from a function which serves requests (`sg::Service`): messages over descriptor 3, its
+/// channel, and closing what came. Where the policy also lets a worker give other sockets that number (dup2, close and
+/// socket), these are messages over those, too.
+inline constexpr auto channel = policy::on_demand([](auto... nothing) {
+    return Rules{
+        policy::Rule<sys::recvmsg>{arg::fd == 3}.allow(),
+        policy::Rule<sys::sendmsg>{arg::fd == 3}.allow(),
+        detail::allow_present<sys::close>(),
+        nothing...,
+    };
+});
+
 /// Starting programs, waiting for them and connecting them by pipes. No new namespaces.
 inline constexpr auto processes = policy::on_demand([](auto... nothing) {
     return Rules{

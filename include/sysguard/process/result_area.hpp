@@ -44,10 +44,14 @@ public:
     /// Room for `size` bytes of result; memory is taken as it is written to. Nobody can make it smaller, not even who
     /// opens it through /proc/<pid>/map_files: the host's next look at it would be a SIGBUS. Throws `Error`: EFBIG
     /// where the host's own RLIMIT_FSIZE is below that size, and what memfd_create(2) fails with where it is filtered.
-    explicit ResultArea(std::size_t size) : size_{sizeof(Header) + size} {
+    explicit ResultArea(std::size_t size) : ResultArea{size, nullptr} {}
+
+    /// The same; where `memory_for_another` is given, it becomes a descriptor of it, by which another process can
+    /// `adopt` it.
+    ResultArea(std::size_t size, Descriptor* memory_for_another) : size_{sizeof(Header) + size} {
         if (size_ < size) throw Error{ENOMEM, "map memory for a worker's result"};
         const detail::ForkLock lock;
-        const Descriptor memory = create(size_);
+        Descriptor memory = create(size_);
         void* const area = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory.get(), 0);
         if (area == MAP_FAILED) throw Error{errno, "map memory for a worker's result"};
         area_ = static_cast<unsigned char*>(area);
@@ -56,7 +60,22 @@ public:
             ::munmap(area_, size_);
             throw Error{error, "keep a worker's result from other workers"};
         }
+        if (memory_for_another != nullptr) *memory_for_another = std::move(memory);
     }
+
+    /// The area behind a descriptor, which another process has made for `size` bytes. Returns 0 or a negative errno.
+    static long adopt(int memory, std::size_t size, ResultArea& area) noexcept {
+        void* const mapped =
+            ::mmap(nullptr, sizeof(Header) + size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory, 0);
+        if (mapped == MAP_FAILED) return -errno;
+        area.area_ = static_cast<unsigned char*>(mapped);
+        area.size_ = sizeof(Header) + size;
+        return 0;
+    }
+
+    /// None; to `adopt` one.
+    ResultArea() noexcept : size_{sizeof(Header)} {}
+
     ResultArea(ResultArea&& other) noexcept : area_{std::exchange(other.area_, nullptr)}, size_{other.size_} {}
     ResultArea& operator=(ResultArea&&) = delete;
     ~ResultArea() {

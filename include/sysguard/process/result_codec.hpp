@@ -292,10 +292,15 @@ concept Returnable = std::is_void_v<T> || detail::is_plain<T> || detail::is_stri
     (detail::is_plain<typename detail::VectorOf<T>::Element> &&
      !std::is_same_v<typename detail::VectorOf<T>::Element, bool>);
 
-/// Writes a result in the worker. Returns false where it does not fit.
+/// Writes a value for the other side of shared memory. Returns false where it does not fit.
 class ResultWriter {
 public:
-    explicit ResultWriter(ResultArea& area) noexcept : area_{area} {}
+    /// In the worker: a result.
+    explicit ResultWriter(ResultArea& area) noexcept : ResultWriter{area.data(), area.capacity(), area.header().size} {}
+
+    /// `used` counts what is written, and is where nobody else writes.
+    ResultWriter(unsigned char* to, std::size_t capacity, std::uint64_t& used) noexcept
+        : to_{to}, capacity_{capacity}, used_{used} {}
 
     template <class T>
     bool write(const T& value) noexcept {
@@ -319,10 +324,9 @@ public:
     }
 
     bool bytes(const void* data, std::size_t size) noexcept {
-        std::uint64_t& used = area_.header().size;
-        if (size > area_.capacity() - used) return false;
-        if (size > 0) std::memcpy(area_.data() + used, data, size);
-        used += size;
+        if (size > capacity_ - used_) return false;
+        if (size > 0) std::memcpy(to_ + used_, data, size);
+        used_ += size;
         return true;
     }
 
@@ -330,14 +334,15 @@ private:
     /// Takes the value's size, as in the host.
     template <class T>
     bool plain(const T& value) noexcept {
-        std::uint64_t& used = area_.header().size;
-        if (sizeof value > area_.capacity() - used) return false;
-        if (!detail::Packer{area_.data() + used, sizeof value}.put(value)) return false;
-        used += sizeof value;
+        if (sizeof value > capacity_ - used_) return false;
+        if (!detail::Packer{to_ + used_, sizeof value}.put(value)) return false;
+        used_ += sizeof value;
         return true;
     }
 
-    ResultArea& area_;
+    unsigned char* to_;
+    std::size_t capacity_;
+    std::uint64_t& used_;
 };
 
 /// Reads a result in the host: each byte once, as they may change meanwhile. Nothing where they are no such value. What

@@ -204,13 +204,16 @@ inline bool Supervisor::finish(Watch& watch, std::uint32_t turn) noexcept {
     watch.clear_away(performances);
     watch.line_ = {};
     std::uint32_t* const ended = watch.settings_.ended;
+    std::uint32_t* const shared = watch.settings_.ended_in_shared_memory;
+    if (shared != nullptr) __atomic_store_n(shared, Watch::ended, __ATOMIC_SEQ_CST);
     {
         const Locked locked{mutex_};
         __atomic_store_n(&watch.finished_, 1U, __ATOMIC_SEQ_CST);
         if (ended != nullptr) __atomic_fetch_add(ended, 1U, __ATOMIC_SEQ_CST);
     }
-    wake_all(watch.finished_);
+    wake_all(watch.finished_);  // it may be gone by now: waking is all that is done to it and to what it borrows
     if (ended != nullptr) wake_all(*ended);
+    if (shared != nullptr) ::syscall(SYS_futex, shared, FUTEX_WAKE, 0x7fffffff, nullptr, nullptr, 0);
     return turn_.end(turn);
 }
 

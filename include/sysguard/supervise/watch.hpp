@@ -44,6 +44,8 @@ public:
         std::size_t most_read = std::size_t{1} << 20;  ///< bytes of one buffer of a call
         int ruleset = -1;                              ///< of Landlock; borrowed; -1: none
         std::uint32_t* ended = nullptr;                ///< futex: one more when it has finished; borrowed
+        /// Futex, in memory that the worker has too: becomes `Watch::ended` just before it has finished; borrowed.
+        std::uint32_t* ended_in_shared_memory = nullptr;
     };
 
     Watch(process::Child&& child, Clock::time_point started, const Settings& settings) noexcept
@@ -56,6 +58,8 @@ public:
     }
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
+
+    static constexpr std::uint32_t ended = ~0U;
 
     /// Whether the worker and all of its session are gone. Any thread may ask.
     bool is_finished() const noexcept { return __atomic_load_n(&finished_, __ATOMIC_ACQUIRE) != 0; }
