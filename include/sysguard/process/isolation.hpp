@@ -71,7 +71,7 @@ private:
                    {wanted.ipc, CLONE_NEWIPC, Layer::ipc_namespace},
                    {wanted.uts || !wanted.host_name.empty(), CLONE_NEWUTS, Layer::uts_namespace},
                    {wanted.cgroup, CLONE_NEWCGROUP, Layer::cgroup_namespace},
-                   {wanted.time, NamespaceSupport::time_flag, Layer::time_namespace}};
+                   {wanted.time, detail::time_namespace, Layer::time_namespace}};
         bool is_any_wanted = wanted.user;
         for (const auto& each : all) is_any_wanted = is_any_wanted || each.is_wanted;
         if (!is_any_wanted) return;
@@ -91,8 +91,8 @@ private:
             const std::uint64_t needed = each.flag | (needs_user ? std::uint64_t{CLONE_NEWUSER} : 0);
             if (missing.need(each.layer, support.offer(needed), options.optional)) flags |= each.flag;
         }
-        world_.has_time = (flags & NamespaceSupport::time_flag) != 0;
-        world_.flags = flags & ~NamespaceSupport::time_flag;
+        world_.has_time = (flags & detail::time_namespace) != 0;
+        world_.flags = flags & ~detail::time_namespace;
         if ((world_.flags & CLONE_NEWNS) != 0) {
             world_.has_private_root = has_root;
             world_.shows_own_processes = has_pids();

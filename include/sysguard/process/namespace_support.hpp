@@ -4,6 +4,7 @@
 #include "detail/host_facts.hpp"
 #include "detail/raw_call.hpp"
 #include "detail/reap.hpp"
+#include "detail/world.hpp"
 #include "layer.hpp"
 #include "signals.hpp"
 
@@ -22,8 +23,6 @@ namespace sysguard::process {
 /// What this machine offers this process of namespaces (namespaces(7)): tried, not guessed.
 class NamespaceSupport {
 public:
-    static constexpr std::uint64_t time_flag = 0x80;  // CLONE_NEWTIME, Linux 5.6
-
     /// Whether this process may make namespaces without one of users around them.
     static bool may_do_without_users() noexcept { return has_capabilities(1ULL << CAP_SYS_ADMIN); }
 
@@ -57,7 +56,7 @@ private:
     SYSGUARD_BARE static void use(void* argument) noexcept {
         auto& trial = *static_cast<Trial*>(argument);
         long result = 0;
-        if ((trial.flags & time_flag) != 0) result = detail::raw_call(SYS_unshare, time_flag);
+        if ((trial.flags & detail::time_namespace) != 0) result = detail::raw_call(SYS_unshare, detail::time_namespace);
         if (result >= 0 && (trial.flags & CLONE_NEWNS) != 0)
             result = detail::raw_call(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
         if (result >= 0 && (trial.flags & CLONE_NEWUTS) != 0) result = detail::raw_call(SYS_sethostname, "trial", 5);
@@ -67,7 +66,7 @@ private:
     static long try_it(Trial& trial) noexcept {
         alignas(64) char stack[8192];
         detail::CloneArguments arguments;
-        arguments.flags = CLONE_VM | CLONE_VFORK | (trial.flags & ~time_flag);
+        arguments.flags = CLONE_VM | CLONE_VFORK | (trial.flags & ~detail::time_namespace);
         arguments.stack = reinterpret_cast<std::uint64_t>(stack);
         arguments.stack_size = sizeof stack;
         const SignalsBlocked blocked;

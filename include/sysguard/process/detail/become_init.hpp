@@ -39,6 +39,8 @@ SYSGUARD_BARE inline long tie_to_host_outside(const Plan& plan) noexcept {
 /// program cannot be read.
 SYSGUARD_BARE inline long execute_init(const Plan& plan, int output) noexcept {
     const int image = plan.init;
+    const std::uint64_t all = ~0ULL;
+    raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
     long result = raw_call(SYS_unshare, CLONE_FILES);
     if (result < 0) return result;
     if (output >= 0) result = raw_call(SYS_dup3, output, 0, 0);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <new>
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -73,6 +74,15 @@ inline constexpr std::uint64_t news = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGTERM -
     end_like(status);
 }
 
+/// What does not fork any more has to enter the time namespace that it has made.
+SYSGUARD_BARE inline long enter_own_time() noexcept {
+    const long fd = raw_call(SYS_openat, AT_FDCWD, "/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fd;
+    const long result = raw_call(SYS_setns, fd, time_namespace);
+    raw_call(SYS_close, fd);
+    return result;
+}
+
 /// Returns in the worker, and with the failure noted where there is one.
 inline bool enter_world(Plan& plan) noexcept {
     const World& world = *plan.world;
@@ -93,6 +103,7 @@ inline bool enter_world(Plan& plan) noexcept {
     const bool is_furnished = check(plan, Step::namespaces, raw_call(SYS_unshare, world.flags)) && furnish(plan);
     end_mapper(plan, mapper);
     if (!is_furnished) return false;
+    if (world.has_time && !has_pids && !check(plan, Step::clocks, enter_own_time())) return false;
     if (!has_pids) {
         delete start;
         return furnish_mounts(plan);

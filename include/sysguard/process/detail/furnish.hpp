@@ -30,17 +30,22 @@ SYSGUARD_BARE inline long bring_up_loopback() noexcept {
     return result;
 }
 
-/// What a namespace is to be like, but for the mounts.
+/// The clocks of a time namespace that the next one to fork or execute is in (time_namespaces(7)).
+SYSGUARD_BARE inline long set_clocks(const World& world) noexcept {
+    const long result = raw_call(SYS_unshare, time_namespace);
+    return result < 0 ? result : write_own_file("/proc/self/timens_offsets", world.time_offsets);
+}
+
+/// What a namespace is to be like, but for the mounts. The clocks come first: to who has changed its ids, its own files
+/// in /proc are closed.
 SYSGUARD_BARE inline bool furnish(Plan& plan) noexcept {
     const World& world = *plan.world;
+    if (world.has_time && !check(plan, Step::clocks, set_clocks(world))) return false;
     if ((world.flags & CLONE_NEWUSER) != 0 && !check(plan, Step::id_maps, map_ids(plan))) return false;
     if (world.host_name.size != 0 &&
         !check(plan, Step::host_name, raw_call(SYS_sethostname, world.host_name.text, world.host_name.size)))
         return false;
-    if (world.brings_up_loopback && !check(plan, Step::network, bring_up_loopback())) return false;
-    if (!world.has_time) return true;
-    if (!check(plan, Step::clocks, raw_call(SYS_unshare, 0x80 /* CLONE_NEWTIME */))) return false;
-    return check(plan, Step::clocks, write_file("/proc/self/timens_offsets", world.time_offsets));
+    return !world.brings_up_loopback || check(plan, Step::network, bring_up_loopback());
 }
 
 /// In the worker's pid namespace, where it has one, whose processes a procfs is to show.

@@ -7,6 +7,8 @@
 
 namespace sysguard::process::detail {
 
+inline constexpr std::uint64_t time_namespace = 0x80;  // CLONE_NEWTIME, Linux 5.6
+
 /// One part of a private root, as the child needs it.
 struct MountStep {
     Mount::Kind kind = Mount::Kind::bind;
@@ -27,7 +29,7 @@ struct Text {
 
 /// The namespaces of a sandbox's workers and what is in them, prepared by the host. Immutable; all starts share it.
 struct World {
-    std::uint64_t flags = 0;  ///< CLONE_NEW*, but for CLONE_NEWTIME
+    std::uint64_t flags = 0;  ///< CLONE_NEW*, but for time_namespace
     bool has_time = false;
     bool has_private_root = false;
     bool brings_up_loopback = false;
