@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -304,8 +305,11 @@ TEST_CASE("many at a time, from several threads") {
         threads.emplace_back([&, i] {
             for (int j = 0; j < 10; ++j) {
                 const sg::Sandbox& box = (i + j) % 2 == 0 ? silent : reporting;
-                good += box.run({support::helper("noop")}) ? 1 : 0;
-                good += box.call([] { return 1; }) ? 1 : 0;
+                const Outcome program = box.run({support::helper("noop")});
+                const Outcome function = box.call([] {}).outcome();
+                if (!program) std::puts(program.explain().c_str());
+                if (!function) std::puts(function.explain().c_str());
+                good += static_cast<int>(static_cast<bool>(program)) + static_cast<int>(static_cast<bool>(function));
             }
         });
     for (std::thread& thread : threads) thread.join();

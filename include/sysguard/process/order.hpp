@@ -119,6 +119,9 @@ private:
         plan.capabilities = credentials.capabilities.bits();
         plan.capabilities_are_kept = credentials.capabilities.is_kept();
         plan.begins_with_capabilities = has_users;
+        const detail::HostCapabilities own = detail::host_capabilities();
+        plan.owns_root_files = ::geteuid() == 0;
+        plan.exposes_nothing = (own.permitted | own.inheritable) == 0;
         plan.is_of_function = command_.empty();
         plan.denies_write_execute = confinement.denies_write_execute();
         constexpr int as_it_was = -1;

@@ -63,6 +63,16 @@ SYSGUARD_BARE inline void confine_and_execute(Plan& plan) noexcept {
     raw_call(SYS_exit_group, 127);
 }
 
+/// Sets up namespaces in the host's memory, which nobody may look into from there.
+SYSGUARD_BARE inline bool furnish_in_host(Plan& plan) noexcept {
+    const CredentialPlan& credentials = plan.credentials;
+    const bool hides_first = credentials.owns_root_files;
+    if (hides_first && !check(plan, Step::namespaces, hide_memory(credentials))) return false;
+    if (!furnish(plan)) return false;
+    if (!hides_first && !check(plan, Step::namespaces, hide_memory(credentials))) return false;
+    return furnish_mounts(plan);
+}
+
 /// Runs as the worker in its pid namespace, where its parent is the first process: nothing that is not trusted may run
 /// before that has left the host's memory. What ends that ends this.
 SYSGUARD_BARE inline void become_program_of_init(void* start) noexcept {
@@ -80,7 +90,7 @@ SYSGUARD_BARE inline void become_init(void* argument) noexcept {
     plan.init_alive = 1;
     raw_call(SYS_set_tid_address, &plan.init_alive);
     if (check(plan, Step::parent, tie_to_host_outside(plan)) && check(plan, Step::session, raw_call(SYS_setsid)) &&
-        furnish(plan) && furnish_mounts(plan)) {
+        furnish_in_host(plan)) {
         constexpr pid_t own = 1;
         plan.host = own;
         plan.program_alive = 1;
@@ -105,8 +115,7 @@ SYSGUARD_BARE inline void become_program(void* start) noexcept {
     if (plan.init >= 0) return become_init(start);
     if (plan.guarded_session != nullptr)
         __atomic_store_n(plan.guarded_session, static_cast<pid_t>(raw_call(SYS_getpid)), __ATOMIC_RELEASE);
-    if (check(plan, Step::parent, tie_to_host(plan)) &&
-        (plan.world == nullptr || (furnish(plan) && furnish_mounts(plan))))
+    if (check(plan, Step::parent, tie_to_host(plan)) && (plan.world == nullptr || furnish_in_host(plan)))
         confine_and_execute(plan);
     raw_call(SYS_exit_group, 127);
 }

@@ -33,8 +33,10 @@ struct CredentialPlan {
     std::size_t group_count = 0;
     bool groups_are_kept = false;
     bool groups_are_exact = false;
-    std::uint64_t capabilities = 0;         ///< those that are kept; must be had, unless `capabilities_are_kept`
-    bool capabilities_are_kept = false;     ///< all that there are
+    std::uint64_t capabilities = 0;      ///< those that are kept; must be had, unless `capabilities_are_kept`
+    bool capabilities_are_kept = false;  ///< all that there are
+    bool exposes_nothing = false;        ///< the host can do no more than others of its ids: they may trace it anyway
+    bool owns_root_files = false;        ///< the host is root, whom the files of /proc are open to all the same
     bool begins_with_capabilities = false;  ///< whatever the host has, as in a new user namespace
     int dumpable = 0;                       ///< of a function's memory: 0, 1, or -1: as it was
     bool is_of_function = false;

@@ -104,10 +104,16 @@ SYSGUARD_BARE inline long lock_securebits() noexcept {
     return raw_call(SYS_prctl, PR_SET_SECUREBITS, bits, 0, 0, 0);
 }
 
+/// Nobody who lacks the host's capabilities may look into its memory from here on, though they may have its ids. While
+/// it is so, the files of /proc/self are root's (proc(5)): a host that has no more than others need not do it.
+SYSGUARD_BARE inline long hide_memory(const CredentialPlan& plan) noexcept {
+    return plan.exposes_nothing ? 0 : raw_call(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 /// Becomes who the plan says. The order: what needs a capability comes before that goes, groups before the user.
 /// Meanwhile nobody who already is what this becomes may look into its memory, which may be the host's.
 SYSGUARD_BARE inline long change_credentials(const CredentialPlan& plan, CapabilitySets own) noexcept {
-    long result = raw_call(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    long result = hide_memory(plan);
     if (result < 0) return result;
     if (own.effective != own.permitted) {
         result = write_capabilities(own.permitted, own.inheritable);
@@ -130,7 +136,7 @@ SYSGUARD_BARE inline long change_credentials(const CredentialPlan& plan, Capabil
         result = raw_call(SYS_setresuid, plan.user, plan.user, plan.user);
         if (result < 0) return result;
         // With fs.suid_dumpable = 1 the kernel has set the flag again.
-        result = raw_call(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+        result = hide_memory(plan);
         if (result < 0) return result;
         result = read_capabilities(own);
         if (result < 0) return result;
