@@ -45,12 +45,17 @@ public:
         requires std::is_invocable_r_v < Reply, std::decay_t<F>
     &, Parameters... > Pool(const Sandbox& box, F&& function, const PoolOptions& options = {})
         : most_requests_{options.most_requests} {
-        if (options.workers == 0) throw Error{EINVAL, "make a pool: of no workers; a request would wait for ever"};
-        maker_ = std::make_unique<MakerOf<std::decay_t<F>>>(box, std::forward<F>(function), options.service);
-        slots_.resize(options.workers);
-        for (Slot& slot : slots_) slot.worker = maker_->make();
-        const process::HandlersBlocked blocked;  // the host's handlers are not for the thread
-        keeper_ = std::thread{[this] { keep(); }};
+        maker_ = std::make_unique<Forking<std::decay_t<F>>>(box, std::forward<F>(function), options.service);
+        begin(options.workers);
+    }
+
+    /// The same with workers that a zygote forks (see `Service`), which must live as long as the pool.
+    template <class F>
+        requires std::is_invocable_r_v < Reply, std::decay_t<F>
+    &, Parameters... > Pool(process::Zygote& zygote, const Sandbox& box, F&& function, const PoolOptions& options = {})
+        : most_requests_{options.most_requests} {
+        maker_ = std::make_unique<FromZygote<std::decay_t<F>>>(zygote, box, function, options.service);
+        begin(options.workers);
     }
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
@@ -91,12 +96,24 @@ private:
     };
 
     template <class F>
-    struct MakerOf final : Maker {
+    struct Forking final : Maker {
         template <class G>
-        MakerOf(const Sandbox& with, G&& made_of, const ServiceOptions& as)
+        Forking(const Sandbox& with, G&& made_of, const ServiceOptions& as)
             : box{with}, function{std::forward<G>(made_of)}, options{as} {}
         std::unique_ptr<Worker> make() override { return std::make_unique<Worker>(box, function, options); }
 
+        Sandbox box;
+        F function;
+        ServiceOptions options;
+    };
+
+    template <class F>
+    struct FromZygote final : Maker {
+        FromZygote(process::Zygote& from, const Sandbox& with, const F& made_of, const ServiceOptions& as)
+            : zygote{from}, box{with}, function{made_of}, options{as} {}
+        std::unique_ptr<Worker> make() override { return std::make_unique<Worker>(zygote, box, function, options); }
+
+        process::Zygote& zygote;
         Sandbox box;
         F function;
         ServiceOptions options;
@@ -131,6 +148,14 @@ private:
         Pool& pool_;
         Slot& slot_;
     };
+
+    void begin(std::size_t workers) {
+        if (workers == 0) throw Error{EINVAL, "make a pool: of no workers; a request would wait for ever"};
+        slots_.resize(workers);
+        for (Slot& slot : slots_) slot.worker = maker_->make();
+        const process::HandlersBlocked blocked;  // the host's handlers are not for the thread
+        keeper_ = std::thread{[this] { keep(); }};
+    }
 
     template <class Use>
     Result<Reply> use(const Use& use) {
@@ -217,5 +242,11 @@ template <class F>
 Pool(const Sandbox&, F&&) -> Pool<typename detail::SignatureOf<std::decay_t<F>>::Type>;
 template <class F>
 Pool(const Sandbox&, F&&, const PoolOptions&) -> Pool<typename detail::SignatureOf<std::decay_t<F>>::Type>;
+
+template <class F>
+Pool(process::Zygote&, const Sandbox&, F&&) -> Pool<typename detail::SignatureOf<std::decay_t<F>>::Type>;
+template <class F>
+Pool(process::Zygote&, const Sandbox&, F&&, const PoolOptions&)
+    -> Pool<typename detail::SignatureOf<std::decay_t<F>>::Type>;
 
 }  // namespace sysguard

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "detail/inside.hpp"
+#include "detail/sent_function.hpp"
 #include "detail/service_codec.hpp"
 #include "detail/service_core.hpp"
+#include "process/zygote.hpp"
 #include "sandbox.hpp"
 
 #include <cerrno>
@@ -109,6 +111,45 @@ public:
                 process::ResultArea{process::Exchange::size(shape.most_request, shape.most_reply)}, fork);
         }
 
+    /// The same in a fork of a zygote (see `Zygote`): `function` is one, or a lambda without captures. Errors besides
+    /// are those of `Zygote::call`.
+    template <class F>
+        requires std::is_invocable_r_v<Reply, F&, Parameters...> Service(process::Zygote& zygote, const Sandbox& box,
+                                                                         F&& function,
+                                                                         const ServiceOptions& options = {}) {
+            using Sent = detail::SentFunction<std::decay_t<F>>;
+            struct FromZygote final : detail::ServiceCore::Starter {
+                FromZygote(process::Zygote& from, const Sent& served, std::size_t area) noexcept
+                    : zygote{from}, sent{served}, area_size{area} {}
+                process::Order order(const process::Confinement& confinement, const Launch& launch,
+                                     process::Child& child) override {
+                    return process::Order::function(confinement, launch, child, zygote.address_space() + area_size);
+                }
+                void start(process::Order& order, process::ResultArea& area, process::Child& child) noexcept override {
+                    try {
+                        zygote.start(order, area, memory, child, enter<std::decay_t<F>>, &sent, sizeof sent);
+                    } catch (const Error& error) {
+                        child.failure = {process::Step::create, error.code().value()};
+                        failure = error;
+                    }
+                    memory.reset();
+                }
+                process::Zygote& zygote;
+                Sent sent;
+                std::size_t area_size;
+                process::Descriptor memory{};
+                std::optional<Error> failure{};
+            };
+            const detail::ServiceShape shape = shape_of(box, options.most_request);
+            const std::size_t size = process::Exchange::size(shape.most_request, shape.most_reply);
+            FromZygote starter{zygote, Sent{function, options.most_request}, size};
+            starter.sent.require(zygote, enter<std::decay_t<F>>);
+            process::ResultArea area{size, &starter.memory};
+            core_ = std::make_unique<detail::ServiceCore>(detail::Inside::core(box), options.launch, shape,
+                                                          std::move(area), starter);
+            if (starter.failure) throw Error{*starter.failure};
+        }
+
     /// Has the function called, and waits for its reply. Throws `Error`: E2BIG where the arguments take more than
     /// `most_request` bytes or hold more than 16 descriptors; the worker goes on. Descriptors stay the host's.
     Result<Reply> call(const std::remove_cvref_t<Parameters>&... arguments) {
@@ -131,6 +172,16 @@ public:
 
 private:
     using State = process::ResultArea::State;
+
+    /// In the worker.
+    template <class F>
+    static void enter(const void* data, void* area) {
+        const auto& sent = *static_cast<const detail::SentFunction<F>*>(data);
+        sent.with([&](F& function) {
+            detail::serve_requests<Reply, Parameters...>(*static_cast<process::ResultArea*>(area), sent.number(),
+                                                         function);
+        });
+    }
 
     static detail::ServiceShape shape_of(const Sandbox& box, std::size_t most_request) noexcept {
         return {most_request, detail::Inside::most_result(box),
@@ -213,5 +264,11 @@ template <class F>
 Service(const Sandbox&, F&&) -> Service<typename detail::SignatureOf<std::decay_t<F>>::Type>;
 template <class F>
 Service(const Sandbox&, F&&, const ServiceOptions&) -> Service<typename detail::SignatureOf<std::decay_t<F>>::Type>;
+
+template <class F>
+Service(process::Zygote&, const Sandbox&, F&&) -> Service<typename detail::SignatureOf<std::decay_t<F>>::Type>;
+template <class F>
+Service(process::Zygote&, const Sandbox&, F&&, const ServiceOptions&)
+    -> Service<typename detail::SignatureOf<std::decay_t<F>>::Type>;
 
 }  // namespace sysguard

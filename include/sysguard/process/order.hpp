@@ -45,7 +45,13 @@ public:
 
     /// For a function of the host's, in a fork of it.
     static Order function(const Confinement& confinement, const Launch& launch, Child& child) {
-        return Order{confinement, launch, child, detail::address_space_size(), {}};
+        return function(confinement, launch, child, detail::address_space_size());
+    }
+
+    /// The same, in a fork of a process that has so many bytes of address space.
+    static Order function(const Confinement& confinement, const Launch& launch, Child& child,
+                          std::uint64_t address_space) {
+        return Order{confinement, launch, child, address_space, {}};
     }
 
     /// The plan. It points into this order, and is good for one start.
