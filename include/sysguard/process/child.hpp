@@ -117,13 +117,13 @@ struct Child {
 
 private:
     /// Of a worker with a pid namespace it is the program's status that counts, which the first process there has
-    /// written unless somebody killed it.
+    /// written unless somebody killed it. A program that has made that its tracer was ended when it stopped.
     void read_program_status(ExitStatus& status) noexcept {
         int word = 0;
         if (!program_status) return;
         if (::read(program_status.get(), &word, sizeof word) == static_cast<ssize_t>(sizeof word)) {
             status.exited = WIFEXITED(word);
-            status.value = status.exited ? WEXITSTATUS(word) : WTERMSIG(word);
+            status.value = status.exited ? WEXITSTATUS(word) : WIFSTOPPED(word) ? SIGKILL : WTERMSIG(word);
         } else if (status.exited) {
             status.known = false;
         }

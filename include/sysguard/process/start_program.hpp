@@ -90,7 +90,8 @@ SYSGUARD_BARE inline void become_init(void* argument) noexcept {
     plan.init_alive = 1;
     raw_call(SYS_set_tid_address, &plan.init_alive);
     if (check(plan, Step::parent, tie_to_host_outside(plan)) && check(plan, Step::session, raw_call(SYS_setsid)) &&
-        furnish_in_host(plan)) {
+        furnish_in_host(plan) &&
+        check(plan, Step::parent, tie_to_host_outside(plan))) {  // a change of ids unties it (prctl(2))
         constexpr pid_t own = 1;
         plan.host = own;
         plan.program_alive = 1;

@@ -56,7 +56,7 @@ SYSGUARD_BARE inline void become_init_of_function(void* argument) noexcept {
 inline constexpr std::uint64_t news = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGTERM - 1);
 
 /// Waits for the worker, or for the host to ask for its end (SIGTERM), ends its namespace, and ends as it did. The
-/// `news` are blocked.
+/// `news` are blocked. A worker that makes this its tracer (PTRACE_TRACEME) is ended when it stops.
 [[noreturn]] SYSGUARD_BARE inline void stand_for(long worker, long init) noexcept {
     close_gap(0, ~0U);
     int status = 0;
@@ -65,12 +65,12 @@ inline constexpr std::uint64_t news = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGTERM -
         ended = raw_call(SYS_wait4, worker, &status, WNOHANG | __WALL, nullptr);
         if (ended == 0 && raw_call(SYS_rt_sigtimedwait, &news, nullptr, nullptr, 8) == SIGTERM) break;
     }
+    if (ended <= 0 || WIFSTOPPED(status)) status = SIGKILL;
     raw_call(SYS_kill, init, SIGKILL);
-    if (ended == 0) {
-        status = SIGKILL;
-        reap_quietly(worker);  // first: until then the namespace does not end
+    // The namespace ends when all in it are reaped: the worker, and what it has started as children of this
+    // (CLONE_PARENT).
+    while (raw_call(SYS_wait4, -1, nullptr, __WALL, nullptr) != -ECHILD) {
     }
-    reap_quietly(init);
     end_like(status);
 }
 
@@ -108,6 +108,7 @@ inline bool enter_world(Plan& plan) noexcept {
         delete start;
         return furnish_mounts(plan);
     }
+    if (!check(plan, Step::parent, tie_to_host(plan))) return false;  // a change of ids unties it (prctl(2))
 
     CloneArguments arguments;
     arguments.flags = CLONE_VM | CLONE_VFORK;
@@ -117,6 +118,8 @@ inline bool enter_world(Plan& plan) noexcept {
     if (!check(plan, Step::init, init) || plan.failure.step != Step::none) return false;
     raw_call(SYS_close, plan.host_fd);
     raw_call(SYS_close, plan.init);
+    // pivot_root(2) has changed this process's root, but not its working directory, which may be the host's still.
+    if (world.has_private_root && !check(plan, Step::root, raw_call(SYS_chdir, "/"))) return false;
     raw_call(SYS_rt_sigprocmask, SIG_BLOCK, &news, nullptr, 8);
     const pid_t worker = ::fork();
     if (worker > 0) stand_for(worker, init);

@@ -161,7 +161,7 @@ SYSGUARD_BARE inline long make_devices(const MountStep& step, long directory, bo
     long result = attach(mount.get(), directory, step.target, true);
     const char* const names[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
     for (const char* const name : names)
-        if (result >= 0) result = bind(name, mount.get(), name + 5, no_set_id | no_execution);
+        if (result >= 0) result = bind(name, mount.get(), name + 5, read_only | no_set_id | no_execution);
     const char* const links[][2] = {{"/proc/self/fd", "fd"},
                                     {"/proc/self/fd/0", "stdin"},
                                     {"/proc/self/fd/1", "stdout"},

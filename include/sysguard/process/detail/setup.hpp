@@ -190,7 +190,7 @@ SYSGUARD_BARE inline long enter_landlock(Plan& plan) noexcept {
 /// All steps between the descriptors and the filter. The tie to the host comes first of all, and again. Returns false,
 /// with the failure noted, where one fails.
 SYSGUARD_BARE inline bool confine(Plan& plan) noexcept {
-    const bool is_in_session = plan.init >= 0;  // that of its pid namespace's first process, or of who started that
+    const bool is_in_session = plan.status >= 0;  // that of its pid namespace's first process
     if (!is_in_session && !check(plan, Step::session, raw_call(SYS_setsid))) return false;
     if (!check(plan, Step::keyring, leave_keyring(plan))) return false;
     if (plan.directory != nullptr && !check(plan, Step::directory, raw_call(SYS_chdir, plan.directory))) return false;
