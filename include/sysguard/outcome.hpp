@@ -191,6 +191,7 @@ private:
         const std::string_view known = abi::errno_name(failure_.error);
         std::string text = " with " + (known.empty() ? std::to_string(failure_.error) : std::string{known}) + ", " +
                            std::generic_category().message(failure_.error);
+        if (failure_.step == process::Step::root && !message_.empty()) text += ", at " + printable(message_);
         if (failure_.step == process::Step::filter && failure_.error == EBUSY)
             text +=
                 " (it is inside a sandbox that has a listener already, and the kernel allows one: write kill_now() "

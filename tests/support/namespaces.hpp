@@ -14,11 +14,16 @@ namespace support {
 inline constexpr std::uint64_t every_namespace =
     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
-inline constexpr std::uint64_t time_namespace = 0x80;  // CLONE_NEWTIME
+using sysguard::process::time_namespace;
 
 /// Why namespaces cannot be made here; empty where they can.
 inline std::string lacks_namespaces(std::uint64_t flags = every_namespace) {
     return sysguard::process::NamespaceSupport{}.offer(flags).why_not;
+}
+
+/// The same of a private root.
+inline std::string lacks_root() {
+    return sysguard::process::NamespaceSupport{}.offer_root(every_namespace).why_not;
 }
 
 }  // namespace support
@@ -26,4 +31,8 @@ inline std::string lacks_namespaces(std::uint64_t flags = every_namespace) {
 /// Ends a test that this machine does not offer namespaces for.
 #define SYSGUARD_NEED_NAMESPACES(...)                                                         \
     if (const std::string why_not = support::lacks_namespaces(__VA_ARGS__); !why_not.empty()) \
+    SYSGUARD_SKIP(("not offered here: " + why_not).c_str())
+
+#define SYSGUARD_NEED_ROOT()                                                 \
+    if (const std::string why_not = support::lacks_root(); !why_not.empty()) \
     SYSGUARD_SKIP(("not offered here: " + why_not).c_str())

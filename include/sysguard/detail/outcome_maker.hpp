@@ -22,7 +22,7 @@ public:
     using Kind = Outcome::Kind;
 
     OutcomeMaker(supervise::Ending&& ending, std::string name, const process::Confinement& confinement)
-        : ending_{std::move(ending)} {
+        : ending_{std::move(ending)}, isolation_{confinement.isolation()} {
         outcome_.missing_ = confinement.missing();
         outcome_.is_held_to_files_ = confinement.landlock().holds_files();
         outcome_.name_ = std::move(name);
@@ -43,6 +43,7 @@ public:
         if (confinement.limits().memory) memory_limit_ = *confinement.limits().memory;
         if (ending_.status.known && !ending_.status.exited) outcome_.signal_ = ending_.status.value;
         judge(confinement.limits(), confinement.kills_in_the_kernel());
+        name_mount();
     }
 
     Outcome program() && { return std::move(outcome_); }
@@ -56,8 +57,10 @@ public:
             if (outcome_.kind_ == Kind::exited) outcome_.kind_ = Kind::ended_early;
         } else if (header.state == State::failed_to_start && header.proof == proof) {
             outcome_.kind_ = Kind::could_not_start;
-            outcome_.failure_ = {static_cast<process::Step>(header.step), static_cast<int>(header.error)};
+            outcome_.failure_ = {static_cast<process::Step>(header.step), static_cast<int>(header.error),
+                                 static_cast<std::uint32_t>(header.size)};
             outcome_.exit_code_ = -1;
+            name_mount();
         } else if (header.size > area.capacity()) {
             garbled("its result claims to be larger than the room for it");
         } else if (header.state == State::threw) {
@@ -112,6 +115,12 @@ public:
     }
 
 private:
+    /// Which part of a private root could not be made.
+    void name_mount() {
+        if (outcome_.failure_.step == process::Step::root && outcome_.failure_.part < isolation_.mounts().size())
+            outcome_.message_ = isolation_.mounts()[outcome_.failure_.part].target();
+    }
+
     static std::chrono::microseconds to_duration(const timeval& time) {
         return std::chrono::seconds{time.tv_sec} + std::chrono::microseconds{time.tv_usec};
     }
@@ -189,6 +198,7 @@ private:
     void garbled(std::string why) { garble(outcome_, std::move(why)); }
 
     supervise::Ending ending_;
+    const process::Isolation& isolation_;  ///< borrowed
     Outcome outcome_{};
     std::uint64_t memory_limit_ = 0;
 };

@@ -1,9 +1,11 @@
 #pragma once
 
+#include "block.hpp"
 #include "descriptor.hpp"
 #include "detail/courier.hpp"
 #include "detail/plan.hpp"
 #include "guard.hpp"
+#include "held_layer.hpp"
 #include "worker_cgroup.hpp"
 
 #include <cerrno>
@@ -70,6 +72,7 @@ struct Child {
           output{std::move(other.output)},
           error{std::move(other.error)},
           cgroup{std::move(other.cgroup)},
+          layers{std::move(other.layers)},
           program_status{std::move(other.program_status)},
           guard{std::move(other.guard)},
           failure{other.failure} {}
@@ -103,6 +106,7 @@ struct Child {
         status.exited = info.si_code == CLD_EXITED;
         status.value = info.si_status;
         read_program_status(status);
+        layers = {};
         return status;
     }
 
@@ -140,6 +144,7 @@ public:
     Descriptor output{};
     Descriptor error{};
     WorkerCgroup cgroup{};        ///< where it has one: removed with the child
+    Block<LayerHold> layers{};    ///< that it has mounted
     Descriptor program_status{};  ///< of a program in a pid namespace: brings how it ended; does not block
     Guard guard{};                ///< of its session, where it may start processes
     StartFailure failure{};       ///< where the start stopped

@@ -51,6 +51,11 @@ struct Credentials {
 
 namespace process {
 
+/// Whether the kernel can deny memory that is writable and executable (Layer::memory_deny_write_execute).
+inline Offer offer_write_execute_denial() {
+    return detail::offer_of_mdwe();
+}
+
 /// Throws `Error` where the host may not give workers these credentials: EINVAL for what is none, EPERM where it lacks
 /// a capability. Within `in_user_namespace` a worker begins with all capabilities that there are in it.
 inline void check(const Credentials& credentials, bool in_user_namespace = false) {

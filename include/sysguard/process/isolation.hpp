@@ -52,6 +52,9 @@ public:
     /// The program of a pid namespace's first process, close-on-exec, or -1.
     int init() const noexcept { return init_.get(); }
 
+    /// Of a private root.
+    const Block<Mount>& mounts() const noexcept { return mounts_; }
+
 private:
     void choose(const Options& options, MissingLayers& missing) {
         const Namespaces& wanted = options.namespaces;
@@ -89,7 +92,9 @@ private:
         for (const auto& each : all) {
             if (!each.is_wanted) continue;
             const std::uint64_t needed = each.flag | (needs_user ? std::uint64_t{CLONE_NEWUSER} : 0);
-            if (missing.need(each.layer, support.offer(needed), options.optional)) flags |= each.flag;
+            const bool is_root = each.layer == Layer::private_root;
+            const Offer offer = is_root ? support.offer_root(needed) : support.offer(needed);
+            if (missing.need(each.layer, offer, options.optional)) flags |= each.flag;
         }
         world_.has_time = (flags & detail::time_namespace) != 0;
         world_.flags = flags & ~detail::time_namespace;

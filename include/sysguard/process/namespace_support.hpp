@@ -2,6 +2,7 @@
 
 #include "detail/clone.hpp"
 #include "detail/host_facts.hpp"
+#include "detail/private_root.hpp"
 #include "detail/raw_call.hpp"
 #include "detail/reap.hpp"
 #include "detail/world.hpp"
@@ -20,6 +21,8 @@
 
 namespace sysguard::process {
 
+inline constexpr std::uint64_t time_namespace = detail::time_namespace;  ///< CLONE_NEWTIME, Linux 5.6
+
 /// What this machine offers this process of namespaces (namespaces(7)): tried, not guessed.
 class NamespaceSupport {
 public:
@@ -30,19 +33,25 @@ public:
     static bool may_map_any_ids() noexcept { return has_capabilities(1ULL << CAP_SETUID | 1ULL << CAP_SETGID); }
 
     /// Tries namespaces (CLONE_NEW*, together) in a task that ends at once.
-    Offer offer(std::uint64_t flags) const {
-        Trial trial{flags, 0};
+    Offer offer(std::uint64_t flags) const { return offer(flags, false); }
+
+    /// The same, and a root of one's own in them (CLONE_NEWNS is among them).
+    Offer offer_root(std::uint64_t flags) const { return offer(flags, true); }
+
+private:
+    struct Trial {
+        std::uint64_t flags;
+        bool with_root;
+        int error;
+    };
+
+    Offer offer(std::uint64_t flags, bool with_root) const {
+        Trial trial{flags, with_root, 0};
         const long task = try_it(trial);
         if (task >= 0 && trial.error == 0) return {};
         const int error = task < 0 ? static_cast<int>(-task) : trial.error;
         return {error, reason(flags, error, task >= 0)};
     }
-
-private:
-    struct Trial {
-        std::uint64_t flags;
-        int error;
-    };
 
     static bool has_capabilities(std::uint64_t wanted) noexcept {
         __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -60,11 +69,16 @@ private:
         if (result >= 0 && (trial.flags & CLONE_NEWNS) != 0)
             result = detail::raw_call(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
         if (result >= 0 && (trial.flags & CLONE_NEWUTS) != 0) result = detail::raw_call(SYS_sethostname, "trial", 5);
+        if (result >= 0 && trial.with_root) {
+            const detail::World empty;
+            std::uint32_t part = 0;
+            result = detail::root::enter(empty, part);
+        }
         if (result < 0) trial.error = static_cast<int>(-result);
     }
 
     static long try_it(Trial& trial) noexcept {
-        alignas(64) char stack[8192];
+        alignas(64) char stack[16384];
         detail::CloneArguments arguments;
         arguments.flags = CLONE_VM | CLONE_VFORK | (trial.flags & ~detail::time_namespace);
         arguments.stack = reinterpret_cast<std::uint64_t>(stack);

@@ -97,6 +97,7 @@ private:
         plan_.ruleset = confinement.landlock().ruleset();
         plan_.world = confinement.isolation().world();
         plan_.init = confinement.isolation().init();
+        hold_layers(confinement.isolation(), child);
         if (plan_.init >= 0) prepare_pid_namespace(child);
         plan_.wants_listener = confinement.asks_the_host();
         if (confinement.cgroups()) make_cgroup(confinement, child);
@@ -161,6 +162,16 @@ private:
         if (const int error = confinement.cgroups().make(child.cgroup, limits); error != 0)
             throw Error{error, "make the cgroup of a worker"};
         plan_.cgroup = child.cgroup.directory();
+    }
+
+    static void hold_layers(const Isolation& isolation, Child& child) {
+        child.layers = Block<LayerHold>{isolation.mounts().size()};
+        for (std::size_t i = 0; i < isolation.mounts().size(); ++i) {
+            const Mount& mount = isolation.mounts()[i];
+            if (mount.layer && !child.layers[i].take(mount.layer))
+                throw Error{EBUSY, "mount the overlay at " + mount.target() +
+                                       ": it is being listed, committed or discarded; wait for that to end"};
+        }
     }
 
     /// How the program ends is told by a pipe; whether the host still lives, by a pidfd.

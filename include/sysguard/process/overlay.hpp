@@ -3,6 +3,7 @@
 #include "detail/overlay_files.hpp"
 #include "detail/overlay_walk.hpp"
 #include "overlay_layer.hpp"
+#include "root.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -375,5 +376,17 @@ private:
     process::OverlayLayerShare layer_;
     timespec since_{};
 };
+
+/// An overlay as part of a private root. The layer stays, and can be neither listed nor committed, while a worker has
+/// it mounted; to start one meanwhile fails with EBUSY.
+inline Mount mount_overlay(const Overlay& overlay, std::string target) {
+    using process::OverlayLayer;
+    const process::OverlayLayerShare& layer = overlay.layer();
+    Mount mount = Mount{Mount::Kind::overlay, OverlayLayer::escaped(layer->lower()), std::move(target)}.writable();
+    mount.upper = OverlayLayer::escaped(layer->upper());
+    mount.work = OverlayLayer::escaped(layer->work());
+    mount.layer = layer;
+    return mount;
+}
 
 }  // namespace sysguard

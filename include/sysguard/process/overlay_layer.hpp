@@ -3,11 +3,11 @@
 #include "../abi/error.hpp"
 #include "descriptor.hpp"
 #include "detail/remove_tree.hpp"
+#include "held_layer.hpp"
 
 #include <cerrno>
 #include <cstdlib>
 #include <string>
-#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -20,7 +20,7 @@ namespace sysguard::process {
 /// workers see and do not change, and `upper`, which takes what they write. `upper` and `work`, which is the kernel's
 /// own, lie in a scratch directory that is made here and removed with this. Immutable but for the count of its users,
 /// thread-safe.
-class OverlayLayer {
+class OverlayLayer final : public HeldLayer {
 public:
     /// Makes the scratch directory in `where`. Throws `Error`: what keeps the directories from being an overlay's.
     OverlayLayer(const std::string& lower, const std::string& where, bool is_kept) : is_kept_{is_kept} {
@@ -49,9 +49,7 @@ public:
             throw;
         }
     }
-    OverlayLayer(const OverlayLayer&) = delete;
-    OverlayLayer& operator=(const OverlayLayer&) = delete;
-    ~OverlayLayer() {
+    ~OverlayLayer() override {
         if (!is_kept_) remove();
     }
 
@@ -76,16 +74,15 @@ public:
                mount_options;
     }
 
-    /// For each worker that has the overlay mounted, from before it is mounted until the worker and its mount are gone.
     /// Returns false while the layer is being looked at, committed or discarded.
-    bool hold() noexcept {
+    bool hold() noexcept override {
         int users = __atomic_load_n(&users_, __ATOMIC_SEQ_CST);
         while (users >= 0)
             if (__atomic_compare_exchange_n(&users_, &users, users + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
                 return true;
         return false;
     }
-    void release() noexcept { __atomic_fetch_sub(&users_, 1, __ATOMIC_SEQ_CST); }
+    void release() noexcept override { __atomic_fetch_sub(&users_, 1, __ATOMIC_SEQ_CST); }
 
     /// For nobody else at all. Returns false while somebody holds it.
     bool hold_alone() noexcept {
@@ -94,9 +91,17 @@ public:
     }
     void release_alone() noexcept { __atomic_store_n(&users_, 0, __ATOMIC_SEQ_CST); }
 
-private:
-    friend class OverlayLayerShare;
+    /// A path as the kernel takes it in an overlay's options.
+    static std::string escaped(const std::string& path) {
+        std::string text;
+        for (const char c : path) {
+            if (c == '\\' || c == ',' || c == ':') text += '\\';
+            text += c;
+        }
+        return text;
+    }
 
+private:
     static Descriptor open_directory(int at, const std::string& path, const std::string& step) {
         if (path.find('\0') != std::string::npos)
             throw Error{EINVAL, step + ": a path with a zero byte in it would be cut"};
@@ -132,15 +137,6 @@ private:
                             "Linux 6.6); have it elsewhere (Overlay::Options::where)"};
     }
 
-    static std::string escaped(const std::string& path) {
-        std::string text;
-        for (const char c : path) {
-            if (c == '\\' || c == ',' || c == ':') text += '\\';
-            text += c;
-        }
-        return text;
-    }
-
     void remove() noexcept {
         detail::remove_beneath(scratch_directory_.get());
         ::rmdir(scratch_.c_str());
@@ -154,33 +150,15 @@ private:
     Descriptor work_directory_;
     bool is_kept_;
     int users_ = 0;  ///< -1: one, alone
-    long shares_ = 1;
 };
 
-/// One share of a layer, which goes with the last one.
-class OverlayLayerShare {
+/// One share of an overlay's layer.
+class OverlayLayerShare : public HeldLayerShare {
 public:
-    /// Of none.
-    OverlayLayerShare() noexcept = default;
-    explicit OverlayLayerShare(OverlayLayer* layer) noexcept : layer_{layer} {}
-    OverlayLayerShare(const OverlayLayerShare& other) noexcept : layer_{other.layer_} {
-        if (layer_ != nullptr) __atomic_fetch_add(&layer_->shares_, 1, __ATOMIC_RELAXED);
-    }
-    OverlayLayerShare(OverlayLayerShare&& other) noexcept : layer_{std::exchange(other.layer_, nullptr)} {}
-    OverlayLayerShare& operator=(OverlayLayerShare other) noexcept {
-        std::swap(layer_, other.layer_);
-        return *this;
-    }
-    ~OverlayLayerShare() {
-        if (layer_ != nullptr && __atomic_sub_fetch(&layer_->shares_, 1, __ATOMIC_ACQ_REL) == 0) delete layer_;
-    }
+    using HeldLayerShare::HeldLayerShare;
 
-    explicit operator bool() const noexcept { return layer_ != nullptr; }
-    OverlayLayer* operator->() const noexcept { return layer_; }
-    OverlayLayer& operator*() const noexcept { return *layer_; }
-
-private:
-    OverlayLayer* layer_ = nullptr;
+    OverlayLayer* operator->() const noexcept { return static_cast<OverlayLayer*>(get()); }
+    OverlayLayer& operator*() const noexcept { return *operator->(); }
 };
 
 }  // namespace sysguard::process

@@ -36,7 +36,7 @@ struct OverlayTrial {
     alignas(64) char stack[16384];
 };
 
-SYSGUARD_BARE inline long write_text(const char* path, const char* text) noexcept {
+SYSGUARD_BARE inline long write_to(const char* path, const char* text) noexcept {
     long size = 0;
     while (text[size] != 0) ++size;
     const long file = raw_call(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
@@ -55,9 +55,9 @@ SYSGUARD_BARE inline void try_overlay(void* argument) noexcept {
         return result >= 0;
     };
     using Step = OverlayTrial::Step;
-    write_text("/proc/self/setgroups", "deny");
-    if (check(Step::map, write_text("/proc/self/uid_map", trial.user_map)) &&
-        check(Step::map, write_text("/proc/self/gid_map", trial.group_map)) &&
+    write_to("/proc/self/setgroups", "deny");
+    if (check(Step::map, write_to("/proc/self/uid_map", trial.user_map)) &&
+        check(Step::map, write_to("/proc/self/gid_map", trial.group_map)) &&
         check(Step::mount, raw_call(SYS_mount, "overlay", trial.target, "overlay", 0, trial.data)) &&
         check(Step::whiteout, raw_call(SYS_mknodat, AT_FDCWD, trial.whiteout, S_IFCHR, 0)))
         trial.failed = Step::none;

@@ -36,8 +36,8 @@ public:
         State state;
         std::uint32_t step;
         std::uint32_t error;
-        std::uint32_t go;  ///< futex: the host is ready for the worker
-        std::uint64_t size;
+        std::uint32_t go;     ///< futex: the host is ready for the worker
+        std::uint64_t size;   ///< of a failed start: which part of a private root
         std::uint64_t proof;  ///< of a failed start: a secret that is gone before the function runs
     };
 

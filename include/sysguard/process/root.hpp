@@ -1,6 +1,7 @@
 #pragma once
 
 #include "block.hpp"
+#include "held_layer.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -37,8 +38,9 @@ public:
 
     std::uint64_t size = 0;  ///< of a tmpfs: bytes
     mode_t mode = 0755;      ///< of a tmpfs or a directory
-    std::string upper{};     ///< of an overlay
-    std::string work{};      ///< of an overlay
+    std::string upper{};     ///< of an overlay, as its options have it
+    std::string work{};
+    process::HeldLayerShare layer{};
 
 private:
     Mount with(bool& what, bool value) {
@@ -100,6 +102,15 @@ class Root {
 public:
     Root() noexcept = default;
     Root(std::initializer_list<Mount> mounts) : mounts_{mounts.begin(), mounts.size()}, is_private_{true} {}
+
+    /// One more, behind the others.
+    void add(Mount mount) {
+        process::Block<Mount> more{mounts_.size() + 1};
+        for (std::size_t i = 0; i < mounts_.size(); ++i) more[i] = std::move(mounts_[i]);
+        more[mounts_.size()] = std::move(mount);
+        mounts_ = std::move(more);
+        is_private_ = true;
+    }
 
     bool is_private() const noexcept { return is_private_; }
     const process::Block<Mount>& mounts() const noexcept { return mounts_; }

@@ -127,6 +127,7 @@ template <class Body>
     } else {
         area.header().step = static_cast<std::uint32_t>(plan.failure.step);
         area.header().error = static_cast<std::uint32_t>(plan.failure.error);
+        area.header().size = plan.failure.part;
         area.header().proof = plan.pass;
         area.header().state = ResultArea::State::failed_to_start;
     }

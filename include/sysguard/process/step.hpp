@@ -71,7 +71,8 @@ constexpr const char* name(Step step) noexcept {
 /// Where a start stopped, and why.
 struct StartFailure {
     Step step = Step::none;
-    int error = 0;  ///< errno
+    int error = 0;           ///< errno
+    std::uint32_t part = 0;  ///< of a private root: which of its mounts
 };
 
 }  // namespace sysguard::process

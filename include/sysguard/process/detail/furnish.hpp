@@ -52,15 +52,14 @@ SYSGUARD_BARE inline bool furnish(Plan& plan) noexcept {
 SYSGUARD_BARE inline bool furnish_mounts(Plan& plan) noexcept {
     const World& world = *plan.world;
     if ((world.flags & CLONE_NEWNS) == 0) return true;
-    const bool has_users = (world.flags & CLONE_NEWUSER) != 0;
     raw_call(SYS_umask, 0);
     if (!check(plan, Step::mounts, root::make_private())) return false;
-    if (world.has_private_root) return check(plan, Step::root, root::enter(world, has_users, plan.failed_mount));
+    if (world.has_private_root) return check(plan, Step::root, root::enter(world, plan.failure.part));
     if (!world.shows_own_processes) return true;
     MountStep processes;
     processes.kind = Mount::Kind::procfs;
     processes.attributes = root::no_set_id | root::no_devices | root::no_execution;
-    const root::Handle mount{root::make_file_system("proc", processes, has_users)};
+    const root::Handle mount{root::make_file_system("proc", processes)};
     if (!check(plan, Step::mounts, mount.get())) return false;
     return check(plan, Step::mounts,
                  raw_call(sys::move_mount, mount.get(), "", AT_FDCWD, "/proc", root::from_descriptor));

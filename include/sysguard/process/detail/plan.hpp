@@ -79,9 +79,8 @@ struct Plan {
     pid_t mapped = 0;              ///< whose user namespace has its ids mapped from outside
     int mapping = 0;               ///< futex: see map_ids.hpp
     long mapping_result = 0;
-    int init_alive = 0;            ///< futex, cleared by the kernel when the first process has executed or ended
-    int program_alive = 0;         ///< the same of the worker's program
-    std::size_t failed_mount = 0;  ///< of a private root
+    int init_alive = 0;     ///< futex, cleared by the kernel when the first process has executed or ended
+    int program_alive = 0;  ///< the same of the worker's program
 
     sock_filter* filter = nullptr;
     std::size_t filter_size = 0;

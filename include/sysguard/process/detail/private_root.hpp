@@ -63,16 +63,18 @@ SYSGUARD_BARE inline long set(long context, const char* key, const char* value) 
 }
 
 /// Makes a file system that is mounted nowhere yet. Returns its root, or a negative errno.
-SYSGUARD_BARE inline long make_file_system(const char* type, const MountStep& step, bool in_user_namespace) noexcept {
+SYSGUARD_BARE inline long make_file_system(const char* type, const MountStep& step) noexcept {
     const Handle context{raw_call(sys::fsopen, type, 1 /* FSOPEN_CLOEXEC */)};
     if (context.get() < 0) return context.get();
     long result = 0;
     if (step.kind == Mount::Kind::overlay) {
-        result = set(context.get(), "lowerdir", step.source);
-        if (result >= 0) result = set(context.get(), "upperdir", step.upper);
-        if (result >= 0) result = set(context.get(), "workdir", step.work);
-        if (result >= 0 && in_user_namespace)
-            result = raw_call(sys::fsconfig, context.get(), set_flag, "userxattr", nullptr, 0);
+        // The layer alone holds all changes then, in a form that a user namespace may write.
+        const char* const options[][2] = {
+            {"lowerdir", step.source}, {"upperdir", step.upper}, {"workdir", step.work}, {"redirect_dir", "nofollow"},
+            {"metacopy", "off"},       {"index", "off"},         {"xino", "off"}};
+        for (const auto& option : options)
+            if (result >= 0) result = set(context.get(), option[0], option[1]);
+        if (result >= 0) result = raw_call(sys::fsconfig, context.get(), set_flag, "userxattr", nullptr, 0);
     } else if (step.kind != Mount::Kind::procfs) {
         result = set(context.get(), "size", step.size);
         char mode[] = "0000";
@@ -153,10 +155,10 @@ SYSGUARD_BARE inline long link(const char* to, long directory, const char* path)
     return raw_call(SYS_symlinkat, to, parent.get(), name);
 }
 
-SYSGUARD_BARE inline long make_devices(const MountStep& step, long directory, bool in_user_namespace) noexcept {
+SYSGUARD_BARE inline long make_devices(const MountStep& step, long directory) noexcept {
     MountStep file_system = step;
     file_system.attributes = no_set_id | no_execution;
-    const Handle mount{make_file_system("tmpfs", file_system, in_user_namespace)};
+    const Handle mount{make_file_system("tmpfs", file_system)};
     if (mount.get() < 0) return mount.get();
     long result = attach(mount.get(), directory, step.target, true);
     const char* const names[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
@@ -173,7 +175,7 @@ SYSGUARD_BARE inline long make_devices(const MountStep& step, long directory, bo
     return raw_call(sys::mount_setattr, mount.get(), "", AT_EMPTY_PATH, &change, sizeof change);
 }
 
-SYSGUARD_BARE inline long add(const MountStep& step, long directory, bool in_user_namespace) noexcept {
+SYSGUARD_BARE inline long add(const MountStep& step, long directory) noexcept {
     const char* type = "tmpfs";
     switch (step.kind) {
         case Mount::Kind::bind: return bind(step.source, directory, step.target, step.attributes);
@@ -182,12 +184,12 @@ SYSGUARD_BARE inline long add(const MountStep& step, long directory, bool in_use
             const Handle made{open_place(directory, step.target, true, step.mode)};
             return made.get() < 0 ? made.get() : 0;
         }
-        case Mount::Kind::devices: return make_devices(step, directory, in_user_namespace);
+        case Mount::Kind::devices: return make_devices(step, directory);
         case Mount::Kind::procfs: type = "proc"; break;
         case Mount::Kind::overlay: type = "overlay"; break;
         case Mount::Kind::tmpfs: break;
     }
-    const Handle mount{make_file_system(type, step, in_user_namespace)};
+    const Handle mount{make_file_system(type, step)};
     if (mount.get() < 0) return mount.get();
     return attach(mount.get(), directory, step.target, true);
 }
@@ -198,20 +200,21 @@ SYSGUARD_BARE inline long make_private() noexcept {
 }
 
 /// Leaves the host's root for one that has the steps' parts and nothing else. `failed` is the step that could not be
-/// taken.
-SYSGUARD_BARE inline long enter(const World& world, bool in_user_namespace, std::size_t& failed) noexcept {
+/// taken, or how many there are where the root itself could not be made.
+SYSGUARD_BARE inline long enter(const World& world, std::uint32_t& failed) noexcept {
     MountStep own;
     own.kind = Mount::Kind::tmpfs;
     own.size = "1m";  // of directories and links
     own.attributes = no_set_id | no_devices;
-    const Handle root{make_file_system("tmpfs", own, in_user_namespace)};
+    failed = static_cast<std::uint32_t>(world.mount_count);
+    const Handle root{make_file_system("tmpfs", own)};
     if (root.get() < 0) return root.get();
     long result = raw_call(sys::move_mount, root.get(), "", AT_FDCWD, "/", from_descriptor);
+    if (result < 0) return result;
     for (failed = 0; result >= 0 && failed < world.mount_count; ++failed) {
-        result = add(world.mounts[failed], root.get(), in_user_namespace);
+        result = add(world.mounts[failed], root.get());
         if (result < 0) return result;
     }
-    if (result < 0) return result;
     const Attributes change{read_only, 0, 0, 0};
     result = raw_call(sys::mount_setattr, root.get(), "", AT_EMPTY_PATH, &change, sizeof change);
     if (result >= 0) result = raw_call(SYS_fchdir, root.get());
