@@ -42,8 +42,8 @@ public:
         // to be copied with what it points to, a descriptor to be added.
         auto& [moves, move_count, most_start_time, joins_keyring, directory, umask, limits, limit_count, late_limit,
                scheduling, credentials, host, guarded_session, world, host_fd, status, init, mapped, mapping,
-               mapping_result, init_alive, program_alive, failed_mount, filter, filter_size, own_pid_at, wants_listener,
-               channel, cgroup, keeps_cgroup, ruleset, path, argv, envp, pass, failure, listener] = *plan;
+               mapping_result, init_alive, program_alive, filter, filter_size, own_pid_at, wants_listener, channel,
+               cgroup, keeps_cgroup, ruleset, path, argv, envp, pass, failure, listener] = *plan;
         auto& [user, group, groups, group_count, groups_are_kept, groups_are_exact, capabilities, capabilities_are_kept,
                exposes_nothing, owns_root_files, begins_with_capabilities, dumpable, is_of_function,
                denies_write_execute] = credentials;
