@@ -267,6 +267,29 @@ TEST_CASE("a worker that writes garbage into what it shares with the host is end
     }
 }
 
+TEST_CASE("a worker that ends and claims to have returned has not") {
+    SYSGUARD_SKIP_SANITIZED();
+    const Leftovers leftovers;
+    const sg::Sandbox box{anything, {.most_result = 4096}};
+    using State = sg::process::ResultArea::State;
+    for (const State claim : {State::returned, State::failed_to_start}) {
+        sg::Service<void()> service{box,
+                                    [claim] {
+                                        const Exchange own = own_exchange(4096, 4096);
+                                        auto at = reinterpret_cast<std::uintptr_t>(&own.header());
+                                        at -= at % 4096;
+                                        reinterpret_cast<sg::process::ResultArea::Header*>(at)->state = claim;
+                                        ::_exit(0);
+                                    },
+                                    {.most_request = 4096}};
+        const auto result = service.call();
+        CAPTURE(result.explain());
+        CHECK(!result);
+        CHECK(!service.call());
+        CHECK(result.outcome().kind() == (claim == State::returned ? Kind::ended_early : Kind::garbled));
+    }
+}
+
 TEST_CASE("a worker that floods the host with descriptors is ended, and none is left") {
     SYSGUARD_SKIP_SANITIZED();
     const Leftovers leftovers;

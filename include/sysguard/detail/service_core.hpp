@@ -109,7 +109,9 @@ public:
         if (supervisor_ == nullptr) return outcome_;
         try {
             OutcomeMaker maker{watch_->take_ending(), "the function", confinement()};
-            outcome_ = std::move(maker).function(area_.read_header(), area_, proof_);
+            process::ResultArea::Header header = area_.read_header();
+            if (header.state != State::failed_to_start) header.state = State::running;  // it never returns by itself
+            outcome_ = std::move(maker).function(header, area_, proof_);
         } catch (const std::bad_alloc&) {
             outcome_ = {};
         }
