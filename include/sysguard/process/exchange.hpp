@@ -118,14 +118,19 @@ private:
 #endif
     }
 
-    /// Looks for a short while, less than it takes to fall asleep and be woken. Returns whether the word changed.
-    static bool spin(std::uint32_t& word, std::uint32_t last, std::uint32_t& seen) noexcept {
-        constexpr int looks = 100;
-        for (int i = 0; i < looks; ++i) {
+    /// Looks for a short while, less than it takes to fall asleep and be woken; where that has been in vain, as when
+    /// both sides have one processor, shorter, and now and then again as long. Returns whether the word changed.
+    bool spin(std::uint32_t& word, std::uint32_t last, std::uint32_t& seen) const noexcept {
+        for (int i = 0; i < looks_; ++i) {
             seen = __atomic_load_n(&word, __ATOMIC_ACQUIRE);
-            if (seen != last) return true;
+            if (seen != last) {
+                looks_ = most_looks;
+                return true;
+            }
             pause();
         }
+        constexpr unsigned now_and_then = 32;
+        looks_ = ++vain_ % now_and_then == 0 ? most_looks : looks_ / 4;
         return false;
     }
 
@@ -163,11 +168,15 @@ private:
         return seen;
     }
 
+    static constexpr int most_looks = 100;
+
     Header* header_;
     unsigned char* request_;
     unsigned char* reply_;
     std::size_t most_request_;
     std::size_t most_reply_;
+    mutable int looks_ = most_looks;
+    mutable unsigned vain_ = 0;
 };
 
 }  // namespace sysguard::process
