@@ -2,9 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -300,7 +304,58 @@ TEST_CASE("memory that is writable and executable: refused where it is asked for
     const sg::Sandbox box{anything, {.credentials = {.memory_deny_write_execute = true}}};
     CHECK(*box.call(attempts) == std::vector<int>{EACCES, EACCES});
     CHECK(::prctl(66, 0L, 0L, 0L, 0L) == 0);  // PR_GET_MDWE: the host has none
-    CHECK_THROWS_AS((void)box.run({helper("noop")}), sg::Error);
+}
+
+TEST_CASE("memory that is writable and executable: refused to programs, and to what they execute") {
+    if (!sg::process::detail::offer_of_mdwe()) SYSGUARD_SKIP("this kernel has no PR_SET_MDWE");
+    const std::string program = helper("behave");
+    const auto check = [&](const sg::Sandbox& without, const sg::Sandbox& with) {
+        for (const char* const way : {"0", "1"}) {
+            CAPTURE(way);
+            CHECK(without.run({program, "map", way}).exit_code() == 0);
+            CHECK(with.run({program, "map", way}).exit_code() == EACCES);
+            CHECK(with.run({program, "execute", program, "map", way}).exit_code() == EACCES);
+        }
+        const Outcome missing = with.run({"/nowhere"});
+        CHECK(missing.kind() == Kind::could_not_start);
+        CHECK(missing.explain().find("ENOENT") != std::string::npos);
+        CHECK(::prctl(66, 0L, 0L, 0L, 0L) == 0);  // PR_GET_MDWE: the host has none
+    };
+    sg::Options denying{.credentials = {.memory_deny_write_execute = true}};
+    check(sg::Sandbox{anything}, sg::Sandbox{anything, denying});
+    check(sg::Sandbox{asking}, sg::Sandbox{asking, denying});
+    denying.limits.wall = std::chrono::seconds{60};
+    denying.namespaces.pid = denying.namespaces.mount = true;
+    try {
+        const sg::Sandbox box{anything, denying};
+    } catch (const sg::Error& error) {
+        MESSAGE("pid namespaces are not offered here: " << error.what());
+        return;
+    }
+    check(sg::Sandbox{anything}, sg::Sandbox{anything, denying});
+    check(sg::Sandbox{asking}, sg::Sandbox{asking, denying});
+}
+
+TEST_CASE("workers that are denied writable and executable memory are supervised, guarded and ended as others") {
+    if (!sg::process::detail::offer_of_mdwe()) SYSGUARD_SKIP("this kernel has no PR_SET_MDWE");
+    const sg::Sandbox box{asking, {.credentials = {.memory_deny_write_execute = true}}};
+    std::vector<std::thread> threads;
+    std::vector<int> codes(4, -1);
+    for (std::size_t i = 0; i < codes.size(); ++i)
+        threads.emplace_back([&box, &code = codes[i]] {
+            for (int turn = 0; turn < 5; ++turn) code = box.run({helper("behave"), "map", "1"}).exit_code();
+        });
+    for (std::thread& thread : threads) thread.join();
+    CHECK(codes == std::vector<int>(4, EACCES));
+
+    sg::Worker worker = box.spawn({helper("behave"), "gather", "2"}, {.output = sg::Stdio::pipe()});
+    int sleepers[2]{};
+    std::string text;
+    char c = 0;
+    while (std::count(text.begin(), text.end(), '\n') < 2 && ::read(worker.output().get(), &c, 1) == 1) text += c;
+    REQUIRE(std::sscanf(text.c_str(), "%d %d", &sleepers[0], &sleepers[1]) == 2);
+    worker.stop();
+    for (const int sleeper : sleepers) CHECK(support::eventually([sleeper] { return !support::lives(sleeper); }));
 }
 
 TEST_CASE("nice, policy, processors, io priority and oom_score_adj are in effect, and not the host's") {

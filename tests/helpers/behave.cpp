@@ -5,6 +5,7 @@
 #include <string>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,6 +90,12 @@ int main(int argc, char** argv) {
     }
     if (what == "open")  // a path with flags: exits with the errno
         return ::open(argv[2], std::atoi(argv[3]) | O_CLOEXEC, 0600) < 0 ? errno : 0;
+    if (what == "map") {  // memory that is both writable and executable, or, with 1, first the one and then the other
+        const int first = PROT_READ | PROT_WRITE | (number == 0 ? PROT_EXEC : 0);
+        void* const page = ::mmap(nullptr, 4096, first, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED) return errno;
+        return number == 0 || ::mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 ? 0 : errno;
+    }
     if (what == "execute") {
         ::execv(argv[2], argv + 2);
         return 9;

@@ -37,25 +37,32 @@ pid_t start_session() {
 
 }  // namespace
 
-TEST_CASE("a guard kills the session when the host is killed") {
-    auto* const session =
-        static_cast<volatile pid_t*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    const pid_t host = ::fork();
-    if (host == 0) {
-        Guard guard;
-        if (guard.start(true) != 0) ::_exit(1);
-        const pid_t pid = start_session();
-        *guard.session() = pid;
-        *session = pid;
-        for (;;) ::pause();
+TEST_CASE("a guard kills the session when the host is killed, also one that it is told of elsewhere") {
+    for (const bool elsewhere : {false, true}) {
+        auto* const session = static_cast<volatile pid_t*>(
+            ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        volatile pid_t* const is_told = session + 1;
+        const pid_t host = ::fork();
+        if (host == 0) {
+            Guard guard;
+            if (guard.start(true) != 0) ::_exit(1);
+            const pid_t pid = start_session();
+            *session = pid;
+            if (elsewhere)
+                guard.look_at(const_cast<pid_t*>(session));
+            else
+                *guard.session() = pid;
+            *is_told = 1;
+            for (;;) ::pause();
+        }
+        REQUIRE(support::eventually([is_told] { return *is_told != 0; }));
+        CHECK(support::lives(*session));
+        ::kill(host, SIGKILL);
+        ::waitpid(host, nullptr, 0);
+        CHECK(support::eventually([session] { return !support::lives(*session); }));
+        if (support::lives(*session)) ::kill(*session, SIGKILL);  // or it would keep the output of a test that failed
+        ::munmap(const_cast<pid_t*>(session), 4096);
     }
-    REQUIRE(support::eventually([session] { return *session != 0; }));
-    CHECK(support::lives(*session));
-    ::kill(host, SIGKILL);
-    ::waitpid(host, nullptr, 0);
-    CHECK(support::eventually([session] { return !support::lives(*session); }));
-    if (support::lives(*session)) ::kill(*session, SIGKILL);  // or it would keep the output of a test that failed
-    ::munmap(const_cast<pid_t*>(session), 4096);
 }
 
 TEST_CASE("without a guard the session outlives the host") {

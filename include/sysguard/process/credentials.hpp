@@ -43,9 +43,8 @@ struct Credentials {
 
     /// Memory that was writable never becomes executable, and no memory is both, in the worker and in what it starts
     /// (PR_SET_MDWE, Linux 6.3; `Layer::memory_deny_write_execute`). That ends just-in-time compilers, libraries with
-    /// text relocations, and executable stacks. For functions, and the programs that they execute: the flag belongs to
-    /// memory, and a program that the host starts is in the host's until execve, so that starting one is an error
-    /// (ENOTSUP).
+    /// text relocations, and executable stacks. The flag belongs to memory: to start a program with it takes a copy of
+    /// the host's, as a fork does, and so costs more the larger the host is.
     bool memory_deny_write_execute = false;
 };
 

@@ -76,6 +76,11 @@ public:
     /// trusted; nullptr without a guard. It lives as long as the guard.
     pid_t* session() noexcept { return state_ != nullptr ? &state_->session : nullptr; }
 
+    /// Another place to look for it, as long as it is not there; nullptr: none. It must live until this is said.
+    void look_at(const pid_t* session) noexcept {
+        if (state_ != nullptr) __atomic_store_n(&state_->elsewhere, session, __ATOMIC_RELEASE);
+    }
+
 private:
     bool stop(bool kills) noexcept {
         if (state_ == nullptr) return false;
@@ -91,6 +96,7 @@ private:
 
     struct State {
         pid_t session = 0;
+        const pid_t* elsewhere = nullptr;
         bool in_groups = false;
         bool must_kill = false;
         int host = -1;
@@ -118,7 +124,9 @@ private:
         }
         if (news[0].revents == 0 && !state.must_kill) return;
         if (has_cgroup) detail::raw_call(SYS_write, 2, "1", 1);
-        const pid_t session = __atomic_load_n(&state.session, __ATOMIC_ACQUIRE);
+        pid_t session = __atomic_load_n(&state.session, __ATOMIC_ACQUIRE);
+        const pid_t* const elsewhere = __atomic_load_n(&state.elsewhere, __ATOMIC_ACQUIRE);
+        if (session == 0 && elsewhere != nullptr) session = __atomic_load_n(elsewhere, __ATOMIC_ACQUIRE);
         if (session > 0) kill_session(session, state.in_groups);
         if (has_cgroup && !state.must_kill) remove_cgroup(state.cgroup_name);
     }

@@ -32,10 +32,6 @@ public:
     static Order program(const Confinement& confinement, std::vector<std::string> command, const Launch& launch,
                          Child& child) {
         if (command.empty() || command.front().empty()) throw Error{EINVAL, "run a program: the command is empty"};
-        if (confinement.denies_write_execute())
-            throw Error{ENOTSUP,
-                        "deny a program memory that is both writable and executable: until execve it shares the host's "
-                        "memory, which the flag would stay with; set it for functions, which may execute programs"};
         Order order{confinement, launch, child, 0, std::move(command)};
         order.argv_ = pointers(order.command_);
         order.envp_ = pointers(order.environment_);
@@ -83,7 +79,7 @@ public:
 private:
     Order(const Confinement& confinement, const Launch& launch, Child& child, std::uint64_t shared_memory,
           std::vector<std::string> command)
-        : streams_{launch, child, confinement.asks_the_host()},
+        : streams_{launch, child, needs_channel(confinement, !command.empty())},
           entry_filter_{confinement.entry_filter()},
           directory_{launch.directory},
           command_{std::move(command)},
@@ -111,6 +107,10 @@ private:
         add_limits(confinement, shared_memory);
         take(confinement.credentials(), confinement);
         take(confinement.scheduling());
+    }
+
+    static bool needs_channel(const Confinement& confinement, bool is_program) noexcept {
+        return confinement.asks_the_host() || (is_program && confinement.denies_write_execute());
     }
 
     void take(const Credentials& credentials, const Confinement& confinement) {

@@ -8,12 +8,14 @@
 #include "detail/host_facts.hpp"
 #include "detail/reap.hpp"
 #include "detail/setup.hpp"
+#include "detail/shared_memory.hpp"
 #include "dumpable.hpp"
 #include "signals.hpp"
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #include <linux/futex.h>
@@ -143,12 +145,9 @@ SYSGUARD_BARE inline long start_worker(ProgramStart& start, std::uint64_t flags,
     const long mapper = start_mapper(plan, start.stacks->mapper, sizeof start.stacks->mapper);
     if (mapper < 0) return mapper;
     start.arguments = {};
-    start.arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | flags;
+    start.arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT_SETTID | flags;
     if (plan.world != nullptr) start.arguments.flags |= plan.world->flags;
-    if (mapper > 0) {
-        start.arguments.flags |= CLONE_PARENT_SETTID;
-        start.arguments.parent_tid = reinterpret_cast<std::uint64_t>(&plan.mapped);
-    }
+    start.arguments.parent_tid = reinterpret_cast<std::uint64_t>(&plan.outer_pid);
     start.arguments.pidfd = reinterpret_cast<std::uint64_t>(&start.pidfd);
     start.arguments.stack = reinterpret_cast<std::uint64_t>(stack);
     start.arguments.stack_size = stack_size;
@@ -160,8 +159,8 @@ SYSGUARD_BARE inline long start_worker(ProgramStart& start, std::uint64_t flags,
 }
 
 /// Runs as the courier: starts the worker as the host's child, with a descriptor table of their own, and when the
-/// program has taken over sends the host what only this table holds, the pidfd and the listener. The worker never has
-/// its listener: execve closes it.
+/// program has taken over sends the host what only this table holds, the pidfd and, if there is one, the listener. The
+/// worker never has its listener: execve closes it.
 SYSGUARD_BARE inline void start_and_deliver(void* argument) noexcept {
     auto& start = *static_cast<ProgramStart*>(argument);
     Plan& plan = *start.plan;
@@ -172,18 +171,18 @@ SYSGUARD_BARE inline void start_and_deliver(void* argument) noexcept {
     HandOver sent;
     sent.descriptors[0] = start.pidfd;
     sent.descriptors[1] = plan.listener;
-    sent.count = 2;
+    sent.count = plan.wants_listener ? 2 : 1;
     check(plan, Step::hand_over, send_descriptors(plan.channel, sent));
 }
 
-/// What the courier sent. A worker whose listener was lost on the way, as the host has no room for it, is ended.
-inline void take_delivery(Child& child) noexcept {
+/// What the courier sent. A worker of which something was lost on the way, as the host has no room for it, is ended.
+inline void take_delivery(Child& child, bool with_listener) noexcept {
     Descriptor received[HandOver::most];
     const int count = receive_descriptors(child.channel.get(), received);
     child.pidfd = std::move(received[0]);
     child.listener = std::move(received[1]);
     child.channel.reset();
-    if (count == HandOver::most) return;
+    if (count == (with_listener ? 2 : 1)) return;
     child.failure = {Step::hand_over, count < 0 ? -count : EPIPE};
     child.guard.stop();
     ::kill(child.pid, SIGKILL);
@@ -199,39 +198,88 @@ inline void give_up_start(Child& child, long worker, int error) noexcept {
     reap_quietly(worker);
 }
 
+/// What a courier with a copy of the host's memory has in common with the host.
+struct CopiedStart {
+    Plan plan;
+    ProgramStart start;
+    pid_t session;  ///< for the guard
+};
+
+/// Starts a courier that gets a copy of the host's memory: what belongs to memory, it and the worker can change. It has
+/// ended when this returns. Its failures are noted in the plan.
+inline void start_in_copy(Plan& plan, ProgramStart& start, Guard& guard) noexcept {
+    const SharedMemory memory{sizeof(CopiedStart)};
+    if (memory.get() == nullptr) return static_cast<void>(check(plan, Step::create, -ENOMEM));
+    auto& shared = *new (memory.get()) CopiedStart{plan, start, 0};
+    shared.start.plan = &shared.plan;
+    if (plan.guarded_session != nullptr) {
+        shared.plan.guarded_session = &shared.session;
+        guard.look_at(&shared.session);
+    }
+    start.arguments.flags = 0;
+    long courier = 0;
+    {
+        const ForkLock lock;
+        courier =
+            memory.share_with_forks(true) ? start_task(start.arguments, start_and_deliver, &shared.start) : -errno;
+        memory.share_with_forks(false);
+    }
+    if (courier >= 0) reap_quietly(courier);
+    if (plan.guarded_session != nullptr) {
+        __atomic_store_n(plan.guarded_session, shared.session, __ATOMIC_RELEASE);
+        guard.look_at(nullptr);
+    }
+    if (courier < 0) return static_cast<void>(check(plan, Step::create, courier));
+    plan.failure = shared.plan.failure;
+    start.pid = shared.plan.outer_pid > 0 ? shared.plan.outer_pid : shared.start.pid;
+    const bool was_killed = shared.start.pid < 0 && plan.failure.step == Step::none;
+    if (was_killed) check(plan, Step::create, -ECANCELED);
+}
+
+/// Starts a courier in the host's memory. It has ended when this returns. Its failures are noted in the plan.
+inline void start_in_place(Plan& plan, ProgramStart& start) noexcept {
+    start.arguments.flags = CLONE_VM | CLONE_VFORK;
+    const long courier = start_task(start.arguments, start_and_deliver, &start);
+    if (check(plan, Step::create, courier)) reap_quietly(courier);
+}
+
 }  // namespace detail
 
 /// Starts the program of a plan in a task that shares the host's memory until the program takes over: its cost does not
-/// depend on the host's size. The calling thread waits for that moment: on a directory or a file that does not answer
-/// no longer than the worker's time. A step that fails is noted in the child, which
-/// is then gone. The worker dies with the calling thread. Where it takes other credentials than the host's, the host is
-/// not dumpable meanwhile (`Dumpable`). Linux 5.2 (pidfd), 5.0 where the policy asks the host.
+/// depend on the host's size, unless writing and executing memory is to be denied, a property of memory: that takes a
+/// copy, and costs what fork costs. The calling thread waits for that moment: on a directory or a file that does not
+/// answer no longer than the worker's time. A step that fails is noted in the child, which is then gone. The worker
+/// dies with the calling thread. Where it takes other credentials than the host's, the host is not dumpable meanwhile
+/// (`Dumpable`). Linux 5.2 (pidfd), 5.0 where the policy asks the host.
 inline void start_program(detail::Plan& plan, Child& child) noexcept {
     detail::StartStacks stacks;
     detail::ProgramStart start{&plan, &stacks};
-    const bool with_courier = plan.wants_listener;
-    long first;
+    const bool in_copy = plan.credentials.denies_write_execute;
+    const bool with_courier = in_copy || plan.wants_listener;
     const detail::HostCapabilities own = detail::host_capabilities();
-    const bool takes_other_credentials = detail::changes_credentials(plan.credentials, own.permitted | own.inheritable);
+    const bool takes_other_credentials =
+        !in_copy && detail::changes_credentials(plan.credentials, own.permitted | own.inheritable);
     if (takes_other_credentials) Dumpable::enter();
     {
         const SignalsBlocked blocked;
         plan.keeps_cgroup = with_courier && plan.cgroup >= 0;
         if (with_courier) {
-            start.arguments.flags = CLONE_VM | CLONE_VFORK;
             start.arguments.stack = reinterpret_cast<std::uint64_t>(stacks.courier);
             start.arguments.stack_size = sizeof stacks.courier;
-            first = detail::start_task(start.arguments, detail::start_and_deliver, &start);
+            if (in_copy)
+                detail::start_in_copy(plan, start, child.guard);
+            else
+                detail::start_in_place(plan, start);
         } else {
-            first = detail::start_worker(start, 0, detail::place_and_become_program, stacks.init, sizeof stacks.init);
+            start.pid =
+                detail::start_worker(start, 0, detail::place_and_become_program, stacks.init, sizeof stacks.init);
+            detail::check(plan, Step::create, start.pid);
         }
     }
     if (takes_other_credentials) Dumpable::leave();
     __builtin_memset(&stacks, 0, sizeof stacks);  // the pass went over them
     __asm__ volatile("" : : "r"(&stacks) : "memory");
-    detail::check(plan, Step::create, first);
-    if (first >= 0 && with_courier) detail::reap_quietly(first);
-    const long worker = with_courier ? start.pid : first;
+    const long worker = start.pid;
     child.failure = plan.failure;
     if (!child.started()) {
         child.guard.stop();
@@ -245,7 +293,7 @@ inline void start_program(detail::Plan& plan, Child& child) noexcept {
         if (!child.pidfd) return detail::give_up_start(child, worker, errno);
     }
     child.pid = static_cast<pid_t>(worker);
-    if (with_courier) detail::take_delivery(child);
+    if (with_courier) detail::take_delivery(child, plan.wants_listener);
 }
 
 }  // namespace sysguard::process

@@ -78,13 +78,14 @@ __attribute__((always_inline)) inline long clone3_on_stack(CloneArguments& argum
 #endif
 }
 
-/// The same by clone(2), for kernels and container filters without clone3.
+/// The same by clone(2), for kernels and container filters without clone3. A pidfd takes the place of the parent's id.
 __attribute__((always_inline)) inline long clone_on_stack(const CloneArguments& arguments, Entry entry,
                                                           void* argument) noexcept {
-    const long flags = static_cast<long>((arguments.flags & 0xffffffff) | arguments.exit_signal);
+    const bool has_pidfd = (arguments.flags & CLONE_PIDFD) != 0;
+    const std::uint64_t dropped = has_pidfd ? CLONE_PARENT_SETTID : 0;
+    const long flags = static_cast<long>((arguments.flags & 0xffffffff & ~dropped) | arguments.exit_signal);
     const long top = static_cast<long>(arguments.stack + arguments.stack_size);
-    const long parent =
-        static_cast<long>((arguments.flags & CLONE_PIDFD) != 0 ? arguments.pidfd : arguments.parent_tid);
+    const long parent = static_cast<long>(has_pidfd ? arguments.pidfd : arguments.parent_tid);
 #if defined(__x86_64__)
     long result;
     register long r10 __asm__("r10") = static_cast<long>(arguments.child_tid);

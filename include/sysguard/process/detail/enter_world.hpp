@@ -99,7 +99,7 @@ inline bool enter_world(Plan& plan) noexcept {
     }
     const long mapper = start_mapper(plan, start->mapper_stack, sizeof start->mapper_stack);
     if (!check(plan, Step::id_maps, mapper)) return false;
-    plan.mapped = static_cast<pid_t>(raw_call(SYS_getpid));
+    plan.outer_pid = static_cast<pid_t>(raw_call(SYS_getpid));
     const bool is_furnished = check(plan, Step::namespaces, raw_call(SYS_unshare, world.flags)) && furnish(plan);
     end_mapper(plan, mapper);
     if (!is_furnished) return false;

@@ -76,7 +76,7 @@ struct Plan {
     int host_fd = -1;              ///< a pidfd of the host, where the worker has a pid namespace
     int status = -1;               ///< where that namespace's first process writes how the program ended, or -1
     int init = -1;                 ///< the program of that process, or -1: there is no such namespace
-    pid_t mapped = 0;              ///< whose user namespace has its ids mapped from outside
+    pid_t outer_pid = 0;           ///< of the worker, or the first one of its pid namespace, as seen from outside
     int mapping = 0;               ///< futex: see map_ids.hpp
     long mapping_result = 0;
     int init_alive = 0;     ///< futex, cleared by the kernel when the first process has executed or ended

@@ -41,7 +41,7 @@ public:
         // All members, by name, so that a new one does not compile here before somebody has thought of it: a pointer is
         // to be copied with what it points to, a descriptor to be added.
         auto& [moves, move_count, most_start_time, joins_keyring, directory, umask, limits, limit_count, late_limit,
-               scheduling, credentials, host, guarded_session, world, host_fd, status, init, mapped, mapping,
+               scheduling, credentials, host, guarded_session, world, host_fd, status, init, outer_pid, mapping,
                mapping_result, init_alive, program_alive, filter, filter_size, own_pid_at, wants_listener, channel,
                cgroup, keeps_cgroup, ruleset, path, argv, envp, pass, failure, listener] = *plan;
         auto& [user, group, groups, group_count, groups_are_kept, groups_are_exact, capabilities, capabilities_are_kept,
