@@ -143,8 +143,9 @@ namespace {
 template <class F>
 sg::Outcome end_of(F&& act) {
     const Leftovers leftovers;
-    const std::string none;
-    sg::Options options = options_of(by_spaces, none);
+    sg::Options options;
+    options.namespaces = sg::Namespaces::all();
+    options.network = sg::Network::isolated;
     options.limits.wall = 3s;
     const sg::Sandbox box{anything, options};
     const auto result = box.call(act);
@@ -152,7 +153,7 @@ sg::Outcome end_of(F&& act) {
 }
 
 bool has_spaces() {
-    return box_of(by_spaces, "").has_value();
+    return box_of(by_spaces, Scene{}).has_value();
 }
 
 }  // namespace
@@ -244,7 +245,7 @@ TEST_CASE("a worker that ends its process group kindly goes on") {
 
 TEST_CASE("the first process of a namespace: nobody in it kills, stops, traces, reads or writes it") {
     SYSGUARD_NEED_SPACES();
-    const auto box = box_of(by_spaces, "");
+    const auto box = box_of(by_spaces, Scene{});
     const auto as = box->call([] {
         std::vector<int> errors;
         constexpr pid_t first = 1;
