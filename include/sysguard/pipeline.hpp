@@ -1,5 +1,6 @@
 #pragma once
 
+#include "abi/take.hpp"
 #include "sandbox.hpp"
 
 #include <cerrno>
@@ -43,7 +44,7 @@ enum class OnFailure : std::uint8_t {
 /// that was moved from may be assigned to and destroyed. One thread at a time may use it.
 class [[nodiscard]] RunningPipeline {
 public:
-    RunningPipeline(RunningPipeline&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
+    RunningPipeline(RunningPipeline&& other) noexcept : state_{abi::take(other.state_)} {}
     RunningPipeline& operator=(RunningPipeline&& other) noexcept {
         std::swap(state_, other.state_);
         return *this;

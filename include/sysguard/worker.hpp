@@ -1,5 +1,6 @@
 #pragma once
 
+#include "abi/take.hpp"
 #include "detail/core.hpp"
 #include "detail/outcome_maker.hpp"
 #include "outcome.hpp"
@@ -28,7 +29,7 @@ namespace sysguard {
 /// thread at a time may use it.
 class [[nodiscard]] Worker {
 public:
-    Worker(Worker&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
+    Worker(Worker&& other) noexcept : state_{abi::take(other.state_)} {}
     Worker& operator=(Worker&& other) noexcept {
         std::swap(state_, other.state_);
         return *this;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/take.hpp"
 #include "../policy/performable.hpp"
 #include "../process/signals.hpp"
 #include "../supervise/deferred.hpp"
@@ -70,7 +71,7 @@ template <class Asker>
 class AskingHandler {
 public:
     AskingHandler(Asker asker, Asking how) : state_{new State{std::move(asker), how}} {}
-    AskingHandler(AskingHandler&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
+    AskingHandler(AskingHandler&& other) noexcept : state_{abi::take(other.state_)} {}
     AskingHandler& operator=(AskingHandler&&) = delete;
     ~AskingHandler() {
         if (state_ == nullptr) return;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../abi/error.hpp"
+#include "../abi/take.hpp"
 #include "../policy/handler.hpp"
 #include "../process/confinement.hpp"
 #include "../process/launch.hpp"
@@ -67,7 +68,7 @@ public:
         Supervisor* unused = nullptr;
         {
             const supervise::Locked locked{mutex_};
-            if (--workers_ == 0 && !is_embedded_) unused = std::exchange(supervisor_, nullptr);
+            if (--workers_ == 0 && !is_embedded_) unused = abi::take(supervisor_);
         }
         end(unused);
     }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "../abi/take.hpp"
+
 #include <utility>
 
 namespace sysguard {
@@ -64,7 +66,7 @@ public:
     constexpr SharedContext(const SharedContext& other) noexcept : holder_{other.holder_} {
         if (holder_ != nullptr) share();
     }
-    constexpr SharedContext(SharedContext&& other) noexcept : holder_{std::exchange(other.holder_, nullptr)} {}
+    constexpr SharedContext(SharedContext&& other) noexcept : holder_{abi::take(other.holder_)} {}
     constexpr SharedContext& operator=(SharedContext other) noexcept {
         std::swap(holder_, other.holder_);
         return *this;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/take.hpp"
 #include "descriptor.hpp"
 #include "detail/clone.hpp"
 #include "detail/raw_call.hpp"
@@ -31,7 +32,7 @@ namespace sysguard::process {
 class Guard {
 public:
     Guard() noexcept = default;
-    Guard(Guard&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
+    Guard(Guard&& other) noexcept : state_{abi::take(other.state_)} {}
     Guard& operator=(Guard&& other) noexcept {
         std::swap(state_, other.state_);
         return *this;
@@ -90,7 +91,7 @@ private:
             detail::raw_call(SYS_write, state_->bell.get(), &one, sizeof one);
             detail::reap_quietly(state_->pid);
         }
-        delete std::exchange(state_, nullptr);
+        delete abi::take(state_);
         return true;
     }
 

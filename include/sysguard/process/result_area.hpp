@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../abi/error.hpp"
+#include "../abi/take.hpp"
 #include "descriptor.hpp"
 #include "detail/fork_lock.hpp"
 
@@ -76,7 +77,7 @@ public:
     /// None; to `adopt` one.
     ResultArea() noexcept : size_{sizeof(Header)} {}
 
-    ResultArea(ResultArea&& other) noexcept : area_{std::exchange(other.area_, nullptr)}, size_{other.size_} {}
+    ResultArea(ResultArea&& other) noexcept : area_{abi::take(other.area_)}, size_{other.size_} {}
     ResultArea& operator=(ResultArea&&) = delete;
     ~ResultArea() {
         if (area_ != nullptr) ::munmap(area_, size_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/take.hpp"
 #include "supervisor.hpp"
 
 #include <cstdio>
@@ -65,7 +66,7 @@ inline bool Supervisor::serve_closely(Watch& watch, Pending& call, std::uint32_t
 
 /// Of a stand-by that has become the leader. One that waits for a call lets the listener go when it has got one.
 inline void Supervisor::take_from_close(const Turn::Taken& taken) noexcept {
-    const LineShare line = std::exchange(close_line_, LineShare{});
+    const LineShare line = abi::take(close_line_);
     if (taken.from_busy) listen_again(*line);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/take.hpp"
 #include "answer.hpp"
 #include "call.hpp"
 #include "describe.hpp"
@@ -13,11 +14,11 @@
 namespace sysguard {
 
 /// The answer to one call that is given later, once, by any thread. Dropped without an answer, it refuses the call with
-/// EPERM; where its handler has not returned yet, what that returns comes first. May outlive the worker, the sandbox and the thread that made it. One thread at a time.
+/// EPERM; where its handler has not returned yet, what that returns comes first. May outlive the worker, the sandbox
+/// and the thread that made it. One thread at a time.
 class Deferred {
 public:
-    Deferred(Deferred&& other) noexcept
-        : call_{std::exchange(other.call_, nullptr)}, expires_{std::exchange(other.expires_, false)} {}
+    Deferred(Deferred&& other) noexcept : call_{abi::take(other.call_)}, expires_{abi::take(other.expires_)} {}
     Deferred& operator=(Deferred&& other) noexcept {
         std::swap(call_, other.call_);
         std::swap(expires_, other.expires_);
@@ -55,7 +56,7 @@ public:
     /// Answers. Returns whether this was the answer: false where the call has gone away, or has been answered, or has
     /// expired.
     bool answer(Verdict verdict) noexcept {
-        supervise::Pending* const call = std::exchange(call_, nullptr);
+        supervise::Pending* const call = abi::take(call_);
         if (call == nullptr) return false;
         const bool answered = carry_out(*call, std::move(verdict));
         delete call;
@@ -79,7 +80,7 @@ private:
             const supervise::Locked locked{call_->line->mutex};
             if (call_->line->desk != nullptr) call_->line->desk->claim(*call_->line->watch, call_->id);
         }
-        delete std::exchange(call_, nullptr);
+        delete abi::take(call_);
     }
 
     bool carry_out(supervise::Pending& call, Verdict verdict) noexcept {
@@ -90,7 +91,7 @@ private:
         const supervise::Locked locked{line->mutex};
         supervise::Desk* const desk = line->desk;
         if (desk == nullptr || !line->listener.is_pending(call.id)) return false;
-        if (std::exchange(expires_, false) && !desk->claim(*line->watch, call.id)) return false;
+        if (abi::take(expires_) && !desk->claim(*line->watch, call.id)) return false;
         if (verdict.kind_ == Kind::perform)
             desk->perform(*line->watch, std::move(call));
         else if (verdict.kind_ == Kind::kill)

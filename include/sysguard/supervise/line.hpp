@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/take.hpp"
 #include "listener.hpp"
 
 #include <chrono>
@@ -83,7 +84,7 @@ public:
     LineShare(const LineShare& other) noexcept : line_{other.line_} {
         if (line_ != nullptr) __atomic_fetch_add(&line_->users, 1, __ATOMIC_RELAXED);
     }
-    LineShare(LineShare&& other) noexcept : line_{std::exchange(other.line_, nullptr)} {}
+    LineShare(LineShare&& other) noexcept : line_{abi::take(other.line_)} {}
     LineShare& operator=(LineShare other) noexcept {
         std::swap(line_, other.line_);
         return *this;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/take.hpp"
 #include "../process/descriptor.hpp"
 #include "../process/dumpable.hpp"
 #include "../process/task.hpp"
@@ -77,7 +78,7 @@ public:
         pid_ = process::start_task(run, this, stack_, stack_size, pidfd);
         if (pid_ < 0) {
             process::Dumpable::leave();
-            return static_cast<int>(-std::exchange(pid_, 0));
+            return static_cast<int>(-abi::take(pid_));
         }
         task_.reset(pidfd);
         for (Copied& copied : call_.copies) copied.descriptor.reset();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/take.hpp"
 #include "describe.hpp"
 #include "supervisor.hpp"
 
@@ -192,10 +193,10 @@ inline bool Supervisor::finish(Watch& watch, std::uint32_t turn) noexcept {
                              watch.child_.channel.get(), watch.child_.output.get(), watch.child_.error.get()})
             ignore(fd);
         for (Performance* each = watch.performing_; each != nullptr; each = each->next) ignore(each->task_fd());
-        performances = std::exchange(watch.performing_, nullptr);
+        performances = abi::take(watch.performing_);
         Performance** last = &performances;
         while (*last != nullptr) last = &(*last)->next;
-        *last = std::exchange(watch.waiting_, nullptr);
+        *last = abi::take(watch.waiting_);
         remove_expiries([&](const Expiry& expiry) { return expiry.watch == &watch; });
         others_may_want_service = watches_ != nullptr || thread_count_ > 0;
     }
