@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cgroup.hpp"
 #include "process/cgroup_subtree.hpp"
 #include "process/credentials.hpp"
 #include "process/landlock.hpp"
@@ -64,7 +65,7 @@ inline LayerOffers capabilities(const Cgroup& cgroup = Cgroup::own()) {
     of(Layer::private_root) = namespaces.offer_root(users | CLONE_NEWNS);
     of(Layer::overlay) = process::offer_overlay("/tmp", "/tmp");
     process::CgroupSubtree subtree;
-    of(Layer::cgroup) = subtree.open(cgroup, Limits{});
+    of(Layer::cgroup) = cgroup.open(subtree, Limits{});
     of(Layer::memory_deny_write_execute) = process::offer_write_execute_denial();
     return offers;
 }

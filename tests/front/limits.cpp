@@ -1,3 +1,4 @@
+#include <sysguard/cgroup.hpp>
 #include <sysguard/filter/install.hpp>
 #include <sysguard/sandbox.hpp>
 

@@ -1,3 +1,4 @@
+#include <sysguard/cgroup.hpp>
 #include <sysguard/process/cgroup.hpp>
 
 #include <doctest/doctest.h>

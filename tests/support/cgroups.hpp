@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sysguard/process/cgroup_subtree.hpp>
+#include <sysguard/cgroup.hpp>
 
 #include <doctest/doctest.h>
 

@@ -53,7 +53,7 @@ public:
                 missing_.need(Layer::memory_deny_write_execute, detail::offer_of_mdwe(), options.optional);
         if (limits.processes == 0U && options.cgroup.place() != Cgroup::Place::none)
             throw Error{EINVAL, "limit processes: to none; with a cgroup the worker itself is counted"};
-        missing_.need(Layer::cgroup, cgroups_.open(options.cgroup, limits), options.optional);
+        missing_.need(Layer::cgroup, options.cgroup.open(cgroups_, limits), options.optional);
         if (limits.processes && !cgroups_.holds_processes() && (tasks_.processes || tasks_.threads) &&
             detail::starts_any_number_of_tasks(user(), kept()))
             throw Error{ENOTSUP,

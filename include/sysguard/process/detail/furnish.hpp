@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -21,10 +20,11 @@ namespace sysguard::process::detail {
 SYSGUARD_BARE inline long bring_up_loopback() noexcept {
     const long fd = raw_call(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return fd;
-    ifreq request{};
-    request.ifr_name[0] = 'l';
-    request.ifr_name[1] = 'o';
-    request.ifr_flags = IFF_UP;
+    struct {  // struct ifreq, whose header is a long one
+        char name[16] = "lo";
+        short flags = 1;  // IFF_UP
+        char rest[22] = {};
+    } request;
     const long result = raw_call(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
     raw_call(SYS_close, fd);
     return result;

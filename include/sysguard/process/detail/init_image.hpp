@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -105,11 +104,40 @@ inline void find_init_code(const unsigned char*& begin, const unsigned char*& en
 /// The same as a program, in memory, close-on-exec. Nobody can read it, and so nobody trace who runs it (would_dump in
 /// fs/exec.c), nor change it. Throws `Error`: where memory must not be executed (vm.memfd_noexec), EACCES.
 inline Descriptor make_init() {
+    // <elf.h> is long; elf(5) has the same.
+    struct Segment {
+        std::uint32_t type = 0;
+        std::uint32_t flags = 0;
+        std::uint64_t offset = 0;
+        std::uint64_t address = 0;
+        std::uint64_t physical_address = 0;
+        std::uint64_t file_size = 0;
+        std::uint64_t memory_size = 0;
+        std::uint64_t alignment = 0;
+    };
     struct Image {
-        Elf64_Ehdr header{};
-        Elf64_Phdr segments[2]{};
+        unsigned char ident[16] = {0x7f, 'E', 'L', 'F', 2, 1, 1};  // 64 bits, least byte first, version 1
+        std::uint16_t type = 2;                                    // ET_EXEC
+#if defined(__x86_64__)
+        std::uint16_t machine = 62;  // EM_X86_64
+#else
+        std::uint16_t machine = 183;  // EM_AARCH64
+#endif
+        std::uint32_t version = 1;
+        std::uint64_t entry = 0;
+        std::uint64_t segments_at = 64;
+        std::uint64_t sections_at = 0;
+        std::uint32_t flags = 0;
+        std::uint16_t size = 64;
+        std::uint16_t segment_size = sizeof(Segment);
+        std::uint16_t segment_count = 2;
+        std::uint16_t section_size = 0;
+        std::uint16_t section_count = 0;
+        std::uint16_t names_at = 0;
+        Segment segments[2]{};
         unsigned char code[256]{};
     } image;
+    static_assert(sizeof(Segment) == 56 && offsetof(Image, segments) == 64);
     const unsigned char* begin = nullptr;
     const unsigned char* end = nullptr;
     find_init_code(begin, end);
@@ -118,29 +146,15 @@ inline Descriptor make_init() {
     for (std::size_t i = 0; i < size; ++i) image.code[i] = begin[i];
 
     constexpr std::uint64_t base = 0x400000;
-    Elf64_Ehdr& header = image.header;
-    const unsigned char magic[] = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT};
-    for (std::size_t i = 0; i < sizeof magic; ++i) header.e_ident[i] = magic[i];
-    header.e_type = ET_EXEC;
-#if defined(__x86_64__)
-    header.e_machine = EM_X86_64;
-#else
-    header.e_machine = EM_AARCH64;
-#endif
-    header.e_version = EV_CURRENT;
-    header.e_entry = base + offsetof(Image, code);
-    header.e_phoff = offsetof(Image, segments);
-    header.e_ehsize = sizeof(Elf64_Ehdr);
-    header.e_phentsize = sizeof(Elf64_Phdr);
-    header.e_phnum = 2;
-    Elf64_Phdr& loaded = image.segments[0];
-    loaded.p_type = PT_LOAD;
-    loaded.p_flags = PF_R | PF_X;
-    loaded.p_vaddr = loaded.p_paddr = base;
-    loaded.p_filesz = loaded.p_memsz = sizeof image;
-    loaded.p_align = 0x10000;
-    image.segments[1].p_type = PT_GNU_STACK;
-    image.segments[1].p_flags = PF_R | PF_W;
+    image.entry = base + offsetof(Image, code);
+    Segment& loaded = image.segments[0];
+    loaded.type = 1;       // PT_LOAD
+    loaded.flags = 4 | 1;  // PF_R, PF_X
+    loaded.address = loaded.physical_address = base;
+    loaded.file_size = loaded.memory_size = sizeof image;
+    loaded.alignment = 0x10000;
+    image.segments[1].type = 0x6474e551;  // PT_GNU_STACK
+    image.segments[1].flags = 4 | 2;      // PF_R, PF_W
 
     constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     constexpr unsigned executable = 0x10;  // MFD_EXEC, Linux 6.3
