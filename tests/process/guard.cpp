@@ -65,6 +65,19 @@ TEST_CASE("a guard kills the session when the host is killed, also one that it i
     }
 }
 
+TEST_CASE("a guard that is to kill ends a process that has not made its session yet, too") {
+    Guard guard;
+    REQUIRE(guard.start(true) == 0);
+    const pid_t pid = ::fork();
+    if (pid == 0)
+        for (;;) ::pause();
+    *guard.session() = pid;
+    CHECK(guard.kill_and_stop());
+    CHECK(support::eventually([pid] { return !support::lives(pid); }));
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+}
+
 TEST_CASE("without a guard the session outlives the host") {
     auto* const session =
         static_cast<volatile pid_t*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));

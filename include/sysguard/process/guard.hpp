@@ -128,6 +128,7 @@ private:
         pid_t session = __atomic_load_n(&state.session, __ATOMIC_ACQUIRE);
         const pid_t* const elsewhere = __atomic_load_n(&state.elsewhere, __ATOMIC_ACQUIRE);
         if (session == 0 && elsewhere != nullptr) session = __atomic_load_n(elsewhere, __ATOMIC_ACQUIRE);
+        if (session > 0 && state.must_kill) detail::raw_call(SYS_kill, session, SIGKILL);  // may have no session yet
         if (session > 0) kill_session(session, state.in_groups);
         if (has_cgroup && !state.must_kill) remove_cgroup(state.cgroup_name);
     }
