@@ -49,7 +49,8 @@ struct Namespaces {
     bool uts = false;     ///< host name and domain name
     bool cgroup = false;  ///< the worker's cgroup is its root (/proc/<pid>/cgroup)
 
-    /// Clocks, of a machine that was started now unless there are offsets (Linux 6.3 for programs).
+    /// CLOCK_MONOTONIC and CLOCK_BOOTTIME, which show what the host's do unless there are offsets (Linux 6.3 for
+    /// programs).
     bool time = false;
     std::int64_t monotonic_offset = 0;  ///< seconds that CLOCK_MONOTONIC is ahead of the host's
     std::int64_t boot_offset = 0;       ///< seconds that CLOCK_BOOTTIME, and the uptime, are ahead of the host's
