@@ -23,7 +23,11 @@ static_assert(policy.decide<SYS_socket>(AF_INET, SOCK_STREAM, 0) == sg::Action::
 static_assert(policy.decide<SYS_ptrace>(0, 0, 0, 0) == sg::Action::kill);
 
 int main() {
-    const sg::Sandbox box{policy, {.limits = {.memory = 256_MiB, .cpu = 2s, .wall = 10s}}};
+    const sg::Sandbox box{policy,
+                          {.files = {sg::read_only("/usr")},
+                           .network = sg::Network::isolated,
+                           .limits = {.memory = 256_MiB, .cpu = 2s, .wall = 10s},
+                           .optional = sg::Layers::all()}};  // where a machine lacks one, the outcome says so
 
     const sg::Result<int> answer = box.call([](int x) { return x + 1; }, 41);  // a function of yours
     if (answer) std::printf("the function returned %d\n", *answer);
