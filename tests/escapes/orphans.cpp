@@ -41,6 +41,9 @@ public:
     /// The host's own copy of their end.
     void let_go() { theirs_.reset(); }
 
+    /// Of who is not to hold the host's end.
+    void leave_host() { own_.reset(); }
+
     /// Waits until somebody says that it is there. Returns its process id in its own namespace, 0 where all are gone.
     pid_t hears() const {
         pid_t who = 0;
@@ -159,6 +162,7 @@ TEST_CASE("without a sandbox, they live on") {
         CAPTURE(orphan.name);
         Lifeline line;
         CHECK(without_sandbox([&] {
+                  line.leave_host();
                   orphan.leave(line.theirs());
                   return 0;
               }) == 0);
