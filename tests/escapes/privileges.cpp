@@ -182,9 +182,47 @@ SYSGUARD_ESCAPE("lift a limit of its own", everywhere) {
 
 namespace {
 
+/// A key in the keyring that all of the host's user's processes have (user-keyring(7)).
+class UserKey {
+public:
+    UserKey() = default;
+    UserKey(const UserKey&) = delete;
+    UserKey& operator=(const UserKey&) = delete;
+    ~UserKey() { ::syscall(SYS_keyctl, KEYCTL_UNLINK, id, KEY_SPEC_USER_KEYRING); }
+    long id = ::syscall(SYS_add_key, "user", "sysguard.escapes", "secret", 6, KEY_SPEC_USER_KEYRING);
+};
+
+TEST_CASE("a key of the host's user, in a namespace of users") {
+    const UserKey key;
+    const auto look = [&key](bool reads) {
+        char secret[16];
+        if (reads) return errno_of(::syscall(SYS_keyctl, KEYCTL_READ, key.id, secret, sizeof secret));
+        return errno_of(::syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_USER_KEYRING, "user", "sysguard.escapes", 0));
+    };
+    if (key.id < 0) SYSGUARD_SKIP("this machine refuses keys to this user");
+    for (const bool reads : {false, true}) {
+        CAPTURE(reads);
+        CHECK(without_sandbox([&] { return look(reads); }) == 0);
+        const Scene scene;
+        sg::Options options = options_of(by_spaces, scene);
+        try {
+            const auto result = sg::Sandbox{anything, options}.call([&] { return look(reads); });
+            CAPTURE(result.explain());
+            REQUIRE(result);
+            CHECK(*result != 0);
+        } catch (const sg::Error&) {
+            SYSGUARD_SKIP("namespaces are not offered here");
+        }
+    }
+}
+
+}  // namespace
+
+namespace {
+
 std::int32_t key_of_host = -1;
 
-/// A key in a session keyring of the host's own (session-keyring(7)).
+/// A key in a session keyring of the host's own (session-keyring(7)), which the process has for good then.
 const auto with_key = [](Scene&) {
     if (key_of_host >= 0) return;
     constexpr int of_session = KEY_SPEC_SESSION_KEYRING;

@@ -103,7 +103,7 @@ private:
                 throw Error{error, "start the guard of a worker"};
         plan_.guarded_session = child.guard.session();
         if (confinement.limits().wall) plan_.most_start_time = confinement.limits().wall->time().count();
-        plan_.joins_keyring = detail::has_session_keyring();
+        plan_.joins_keyring = detail::has_keyring_to_leave(confinement.isolation().has_users());
         add_limits(confinement, shared_memory);
         take(confinement.credentials(), confinement);
         take(confinement.scheduling());

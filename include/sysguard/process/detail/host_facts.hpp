@@ -54,14 +54,16 @@ inline std::size_t count_tasks_of(uid_t user) noexcept {
     return count;
 }
 
-/// Whether this thread has a session keyring of its own, rather than its user's (session-keyring(7)). Where a container
-/// refuses to tell, it refuses its workers too.
-inline bool has_session_keyring() noexcept {
+/// Whether this thread's session keyring is to be left: it is one of its own, rather than its user's, which all of the
+/// user's processes have (session-keyring(7)); in a new user namespace that one too, which leads to all keys of the
+/// user, is the host's alone. Where a container refuses to tell, it refuses its workers too.
+inline bool has_keyring_to_leave(bool in_own_user_namespace) noexcept {
     constexpr int get_keyring_id = 0;
     constexpr int of_session = -3;
     constexpr int of_user_session = -5;
     const long session = ::syscall(SYS_keyctl, get_keyring_id, of_session, 0);
-    return session >= 0 && session != ::syscall(SYS_keyctl, get_keyring_id, of_user_session, 0);
+    return session >= 0 &&
+           (in_own_user_namespace || session != ::syscall(SYS_keyctl, get_keyring_id, of_user_session, 0));
 }
 
 /// This thread's capabilities; one bit each.

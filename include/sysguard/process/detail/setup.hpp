@@ -164,10 +164,19 @@ SYSGUARD_BARE inline long end_in_time(const Plan& plan) noexcept {
     return raw_call(SYS_timer_settime, timer, 0, &time, nullptr);
 }
 
-/// Keys that only the host is to have are not the worker's (session-keyring(7)).
+/// Keys that only the host is to have are not the worker's (session-keyring(7)). A user has a quota of keyrings, which
+/// those of workers that have just ended may fill for a moment: the kernel frees them some milliseconds later.
 SYSGUARD_BARE inline long leave_keyring(const Plan& plan) noexcept {
     constexpr int join_session_keyring = 1;
-    return plan.joins_keyring ? raw_call(SYS_keyctl, join_session_keyring, nullptr) : 0;
+    constexpr int most_tries = 1000;
+    constexpr timespec pause{0, 1'000'000};
+    if (!plan.joins_keyring) return 0;
+    long result = raw_call(SYS_keyctl, join_session_keyring, nullptr);
+    for (int tries = 1; result == -EDQUOT && tries < most_tries; ++tries) {
+        raw_call(SYS_nanosleep, &pause, nullptr);
+        result = raw_call(SYS_keyctl, join_session_keyring, nullptr);
+    }
+    return result;
 }
 
 SYSGUARD_BARE inline long set_limits(const Plan& plan) noexcept {
