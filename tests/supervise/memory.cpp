@@ -1,3 +1,5 @@
+#include <sysguard/filter/install.hpp>
+#include <sysguard/policy.hpp>
 #include <sysguard/supervise/memory.hpp>
 
 #include <doctest/doctest.h>
@@ -11,6 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/forked.hpp"
+
+namespace sg = sysguard;
 using sysguard::supervise::read_memory;
 using sysguard::supervise::read_string;
 using sysguard::supervise::write_memory;
@@ -89,4 +94,30 @@ TEST_CASE("what is written is there, and only where the other may write") {
     CHECK(pages.begin[0] == 0);
     CHECK_FALSE(write_memory(::getpid(), 0, "a", 1));
     CHECK(write_memory(::getpid(), 0, "a", 0));
+}
+
+TEST_CASE("where a filter that the host runs under refuses process_vm_readv, memory is read all the same") {
+    static constexpr sg::Policy policy{
+        sg::Rule<sg::sys::process_vm_readv>{}.deny(EPERM),
+        sg::Rule<sg::sys::process_vm_writev>{}.deny(EPERM),
+        sg::otherwise.allow(),
+    };
+    const std::string said = support::in_fork([] {
+        sg::filter::install(policy.program());
+        const Pages pages{3};
+        std::memset(pages.begin, 'x', pages.size);
+        ::munmap(pages.begin + pages.size, 4096);
+        std::string text;
+        std::vector<char> to(20000);
+        std::string results = std::to_string(read_memory(::getpid(), pages.address(12288), to.data(), 12288));
+        results += " " + std::to_string(read_memory(::getpid(), pages.address(12287), to.data(), 20000));
+        results += " " + std::to_string(read_memory(::getpid(), ~std::uint64_t{0}, to.data(), 100));
+        results += " " + std::to_string(read_memory(-1, pages.address(1), to.data(), 1));
+        results += " " + std::to_string(read_string(::getpid(), pages.address(4095), 4095, text));
+        pages.begin[0] = 0;
+        results += " " + std::to_string(read_string(::getpid(), pages.address(12288), 4095, text));
+        results += write_memory(::getpid(), pages.address(8), "a", 1) ? " written" : " refused";
+        return results;
+    });
+    CHECK(said == "12288 12287 0 0 14 0 refused");
 }

@@ -206,9 +206,9 @@ public:
     /// What sendmsg and sendmmsg send: to whom, what, and with which control messages. Copied once: `perform` sends
     /// these copies. No messages where they cannot be read, or are none: then `error()` says why.
     const supervise::Messages& messages() const {
-        static_assert(supervise::detail::all_send_messages(policy::Calls<target>::numbers.list,
-                                                           policy::Calls<target>::count()),
-                      "messages() is for sendmsg and sendmmsg");
+        static_assert(
+            supervise::detail::all_send_messages(policy::Calls<target>::numbers.list, policy::Calls<target>::count()),
+            "messages() is for sendmsg and sendmmsg");
         return supervise::detail::messages_of(pending());
     }
 
@@ -229,15 +229,18 @@ public:
         return pending().write(registers()[at], bytes.data(), bytes.size());
     }
 
-    /// A duplicate of the worker's descriptor; none where it has no such. It is the same open file: closing it is fine,
-    /// changing its flags changes the worker's. Performed, the call acts on this one; one that proceeds acts on what
-    /// the worker has put in its place by then.
+    /// A duplicate of the worker's descriptor; none where it has no such, or the host may not have it: a default
+    /// container refuses pidfd_getfd(2), and then a directory comes as O_PATH, and nothing else comes. It is the same
+    /// open file: closing it is fine, changing its flags changes the worker's. Performed, the call acts on this one;
+    /// one that proceeds acts on what the worker has put in its place by then.
     template <abi::ArgName name, abi::ArgName lead>
     process::Descriptor fd(const policy::Argument<name, lead>&) const {
         constexpr auto argument = check<name>();
         static_assert(argument.type == abi::Type::fd || argument.type == abi::Type::dirfd,
                       "fd(arg::x) is for arguments that are descriptors");
-        const int own = pending().descriptor(position(name), supervise::duplicate_descriptor).get();
+        constexpr auto duplicate =
+            argument.type == abi::Type::dirfd ? supervise::duplicate_place : supervise::duplicate_descriptor;
+        const int own = pending().descriptor(position(name), duplicate).get();
         return process::Descriptor{::fcntl(own, F_DUPFD_CLOEXEC, 3)};
     }
 

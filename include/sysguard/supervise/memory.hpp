@@ -1,16 +1,41 @@
 #pragma once
 
+#include "../process/descriptor.hpp"
+#include "detail/bare_text.hpp"
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include <fcntl.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 namespace sysguard::supervise {
 
 inline constexpr std::size_t page_size = 4096;  ///< the least: a read never crosses more than this may
+
+namespace detail {
+
+/// The same as `read_memory`, where a filter that the host runs under refuses process_vm_readv(2), as some containers'
+/// do. Reads what the thread itself may not read, too (proc_pid_mem(5)): it could have allowed itself that.
+inline std::size_t read_memory_file(pid_t thread, std::uint64_t address, char* to, std::size_t size) noexcept {
+    if (thread <= 0 || address > INT64_MAX) return 0;
+    char path[40];
+    append(append(append(path, "/proc/"), static_cast<unsigned long>(thread)), "/mem");
+    const process::Descriptor memory{::open(path, O_RDONLY | O_CLOEXEC)};
+    std::size_t done = 0;
+    while (memory && done < size) {
+        const ssize_t got = ::pread(memory.get(), to + done, size - done, static_cast<off_t>(address + done));
+        if (got <= 0) break;
+        done += static_cast<std::size_t>(got);
+    }
+    return done;
+}
+
+}  // namespace detail
 
 /// Copies `size` bytes out of a thread's memory. Returns how many could be read, from the first on. What is there can
 /// change at any time; who asks must see afterwards that the thread's call is still pending, or else it may have been
@@ -31,6 +56,8 @@ inline std::size_t read_memory(pid_t thread, std::uint64_t address, char* to, st
         }
         const iovec local{to + done, asked};
         const ssize_t got = ::process_vm_readv(thread, &local, 1, remote, count, 0);
+        if (got < 0 && (errno == EPERM || errno == ENOSYS))
+            return done + detail::read_memory_file(thread, address + done, to + done, size - done);
         if (got <= 0) break;
         done += static_cast<std::size_t>(got);
         if (static_cast<std::size_t>(got) < asked) break;
@@ -60,7 +87,8 @@ inline int read_string(pid_t thread, std::uint64_t address, std::size_t most, st
 }
 
 /// Writes to a thread's memory, as far as the thread itself may write there. Returns whether all of it was written. Who
-/// asks must have seen just before that the thread's call is still pending.
+/// asks must have seen just before that the thread's call is still pending. There is no other way than
+/// process_vm_writev(2): /proc/<pid>/mem would write to what the thread may only read or execute.
 inline bool write_memory(pid_t thread, std::uint64_t address, const char* from, std::size_t size) noexcept {
     for (std::size_t done = 0; done < size;) {
         const iovec local{const_cast<char*>(from) + done, size - done};

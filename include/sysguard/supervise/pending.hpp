@@ -25,7 +25,7 @@ namespace sysguard::supervise {
 /// A copy of what a pointer argument leads to.
 struct Copied {
     std::string bytes{};
-    int error = 0;            ///< errno where it could not be read: EFAULT, ENAMETOOLONG
+    int error = 0;            ///< errno where it could not be had: EFAULT, ENAMETOOLONG, EBADF
     bool is_cut = false;      ///< there was more than the host wants to read
     bool is_there = false;    ///< it has been read, or tried to
     bool is_decided = false;  ///< a path: somebody has asked where it leads
@@ -135,6 +135,7 @@ struct Pending {
         dirty_ = true;
         copied.is_there = true;
         copied.descriptor = duplicate(*this, static_cast<int>(arguments[position]));
+        if (!copied.descriptor) copied.error = errno;
         return copied.descriptor;
     }
 

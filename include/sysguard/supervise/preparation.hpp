@@ -118,6 +118,9 @@ private:
         return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
     }
 
+    /// In place of a performer that would need a descriptor which the host may not have.
+    SYSGUARD_BARE static long refuse(perform::Job&) noexcept { return -EPERM; }
+
     /// The value that the structure of setxattrat and getxattrat leads to.
     void prepare_value(const std::string& structure) {
         if (structure.size() < sizeof value_) return;
@@ -157,7 +160,9 @@ private:
 
     int duplicate(int i) {
         if (static_cast<int>(call_.arguments[i]) == AT_FDCWD) return AT_FDCWD;
-        const process::Descriptor& copy = call_.descriptor(i, duplicate_descriptor);
+        const bool is_place = call_.call->arguments[i].type == abi::Type::dirfd;
+        const process::Descriptor& copy = call_.descriptor(i, is_place ? duplicate_place : duplicate_descriptor);
+        if (!copy && call_.copies[i].error == EPERM) performer_ = refuse;
         return copy ? copy.get() : -EBADF;
     }
 

@@ -34,7 +34,7 @@ inline process::Descriptor open_task(pid_t thread) noexcept {
 }
 
 /// A duplicate of a descriptor of the thread that waits (pidfd_getfd(2); Linux 5.6), or none: EBADF where it has no
-/// such.
+/// such, EPERM where the host may not have it. A default container refuses that call to a host without CAP_SYS_PTRACE.
 inline process::Descriptor duplicate_descriptor(const Pending& call, int fd) noexcept {
     const process::Descriptor task = open_task(call.thread);
     if (!task || !call.is_pending()) {
@@ -42,7 +42,34 @@ inline process::Descriptor duplicate_descriptor(const Pending& call, int fd) noe
         return {};
     }
     const long own = ::syscall(SYS_pidfd_getfd, task.get(), fd, 0);
+    if (own < 0 && errno == ENOSYS) errno = EPERM;
     return process::Descriptor{process::above_streams(static_cast<int>(own))};
+}
+
+/// The directory (O_PATH) that a descriptor of the thread that waits stands for, or none: EBADF where it has no such,
+/// ENOTDIR where it is something else. As good a place to start from as a duplicate, and had without pidfd_getfd(2).
+inline process::Descriptor open_directory(const Pending& call, int fd) noexcept {
+    if (fd < 0) {
+        errno = EBADF;
+        return {};
+    }
+    char path[64];
+    char* const end = detail::append(detail::append(path, "/proc/"), static_cast<unsigned long>(call.thread));
+    detail::append(detail::append(end, "/fd/"), static_cast<unsigned long>(fd));
+    process::Descriptor directory{::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    const int error = errno == ENOENT ? EBADF : errno;
+    if (directory && call.is_pending()) return process::Descriptor{process::above_streams(directory.release())};
+    errno = directory ? EBADF : error;
+    return {};
+}
+
+/// The same as `duplicate_descriptor`, and where that is refused, what serves for a directory to start from.
+inline process::Descriptor duplicate_place(const Pending& call, int fd) noexcept {
+    process::Descriptor copy = duplicate_descriptor(call, fd);
+    if (copy || errno != EPERM) return copy;
+    copy = open_directory(call, fd);
+    if (!copy && errno != EBADF) errno = EPERM;
+    return copy;
 }
 
 }  // namespace sysguard::supervise

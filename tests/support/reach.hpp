@@ -1,0 +1,17 @@
+#pragma once
+
+#include <sysguard/supervise/reach.hpp>
+
+#include "skip.hpp"
+
+#define SYSGUARD_SKIP_WITHOUT(probe)                                   \
+    if (const sysguard::process::Offer offer = (probe); !offer) {      \
+        SYSGUARD_SKIP(("not offered here: " + offer.why_not).c_str()); \
+    }                                                                  \
+    static_cast<void>(0)
+
+/// Ends a test where a filter that the tests run under keeps the host from its workers' descriptors.
+#define SYSGUARD_SKIP_WITHOUT_DESCRIPTORS() SYSGUARD_SKIP_WITHOUT(sysguard::supervise::offer_of_descriptors())
+
+/// Ends a test where a filter that the tests run under keeps the host from writing to its workers' memory.
+#define SYSGUARD_SKIP_WITHOUT_WRITING() SYSGUARD_SKIP_WITHOUT(sysguard::supervise::offer_of_writing())
