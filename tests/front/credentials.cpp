@@ -205,7 +205,7 @@ TEST_CASE("another user and group; supplementary groups go, or are those that ar
 TEST_CASE("a worker of another user is supervised, performed for, timed, and killed with what it started") {
     if (!is_root()) SYSGUARD_SKIP("only root becomes another user");
     if (!sg::process::detail::host_capabilities().has(CAP_SYS_PTRACE))
-        SYSGUARD_SKIP("the host may not read the memory of another user's processes");
+        SYSGUARD_SKIP("not offered here: the memory of another user's processes, without CAP_SYS_PTRACE");
     using namespace std::chrono_literals;
     const support::Scratch scratch;
     const std::string made = scratch / "made";

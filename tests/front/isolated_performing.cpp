@@ -15,6 +15,7 @@
 
 #include "support/attempts.hpp"
 #include "support/performed.hpp"
+#include "support/reach.hpp"
 #include "support/sockets.hpp"
 #include "support/workers.hpp"
 
@@ -103,6 +104,7 @@ TEST_CASE("a file that was opened for a worker is held as one it opened") {
 }
 
 TEST_CASE("TCP ports") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_NEED_LANDLOCK(tcp_ports);
     const support::Receiver one{SOCK_STREAM};
     const support::Receiver other{SOCK_STREAM};
@@ -128,6 +130,7 @@ TEST_CASE("TCP ports") {
 }
 
 TEST_CASE("abstract sockets") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_NEED_LANDLOCK(scopes);
     const support::UnixAddress address{std::string(1, '\0') + "sysguard.performed." + std::to_string(::getpid())};
     const sg::process::Descriptor stream = support::open_socket(AF_UNIX, SOCK_STREAM);
@@ -166,6 +169,7 @@ TEST_CASE("abstract sockets") {
 }
 
 TEST_CASE("what the performing process cannot know for the worker's own is refused") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_NEED_LANDLOCK(scopes);
     const sg::Sandbox box{support::performed,
                           {.files = {sg::read_only("/proc")}, .scopes = {.abstract_sockets = true}}};

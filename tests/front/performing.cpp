@@ -28,6 +28,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "support/reach.hpp"
 #include "support/same_results.hpp"
 #include "support/skip.hpp"
 
@@ -100,6 +101,7 @@ TEST_CASE("a worker at its limit of descriptors") {
 }
 
 TEST_CASE("umask and directories are those that the worker has at the time") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     same([](Log& log) {
         struct stat status;
         for (const mode_t mask : {0777U, 022U, 0U, 0137U}) {
@@ -147,6 +149,8 @@ TEST_CASE("the worker's own root") {
 
 TEST_CASE("the worker as another user") {
     if (::getuid() != 0) SYSGUARD_SKIP("needs root");
+    if (!sg::process::detail::host_capabilities().has(CAP_SYS_PTRACE))
+        SYSGUARD_SKIP("not offered here: the memory of another user's processes, without CAP_SYS_PTRACE");
     const auto function = [](Log& log) {
         log.note("setgroups", ::setgroups(0, nullptr));
         log.note("setresgid", ::setresgid(65534, 65534, 65534));
@@ -194,6 +198,7 @@ TEST_CASE("while a call is performed for another user, the host's memory is clos
 }
 
 TEST_CASE("what /proc/self and /dev/fd mean") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     same([](Log& log) {
         const int fd = ::openat(AT_FDCWD, "file", O_RDWR);
         const std::string own = "/proc/self/fd/" + std::to_string(fd);
@@ -217,6 +222,7 @@ TEST_CASE("what /proc/self and /dev/fd mean") {
 }
 
 TEST_CASE("places that are opened only") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const auto function = [](Log& log) {
         struct stat status;
         for (const char* path : {"dir", "to_dir", "file", "dir/inner", "missing", "file/x", "loop"})
@@ -270,6 +276,7 @@ TEST_CASE("a structure of which a handler has seen the beginning is performed as
 }
 
 TEST_CASE("values of attributes that a structure leads to") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     same([](Log& log) {
         struct Args {
             const void* value;
@@ -308,6 +315,7 @@ TEST_CASE("values of attributes that a structure leads to") {
 }
 
 TEST_CASE("a path that is left out is its descriptor") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     same([](Log& log) {
         struct stat status {};
         const timespec times[] = {{5, 0}, {7, 0}};
@@ -323,6 +331,7 @@ TEST_CASE("a path that is left out is its descriptor") {
 }
 
 TEST_CASE("who makes a file grow beyond the limit is told by a signal, and by the error") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     same([](Log& log) {
         static volatile sig_atomic_t signals = 0;
         ::signal(SIGXFSZ, [](int) { signals = signals + 1; });

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/reach.hpp"
 #include "support/same_results.hpp"
 #include "support/skip.hpp"
 
@@ -62,6 +63,7 @@ int lonely(int type) {
 }  // namespace
 
 TEST_CASE("SIGPIPE comes with EPIPE, to the thread that sent") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     same([](Log& log) {
         struct sigaction action {};
         action.sa_handler = count_signal;
@@ -95,6 +97,7 @@ TEST_CASE("SIGPIPE comes with EPIPE, to the thread that sent") {
 }
 
 TEST_CASE("a worker that SIGPIPE ends, ends") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     for (const sg::Sandbox& box : {sg::Sandbox{support::native}, sg::Sandbox{support::performed}}) {
         const auto called = box.call([] {
             ::signal(SIGPIPE, SIG_DFL);
@@ -125,6 +128,7 @@ int unix_socket(const std::string& path, bool binds) {
 }  // namespace
 
 TEST_CASE("sockets with a path") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     same([](Log& log) {
         const int server = unix_socket("dir/s", true);
         log.say(std::to_string(server));
@@ -141,6 +145,7 @@ TEST_CASE("sockets with a path") {
 }
 
 TEST_CASE("a link that comes and goes never leads to a socket that was not allowed") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const support::Scratch scratch;
     for (const char* name : {"good", "evil"}) REQUIRE(::mkdir((scratch / name).c_str(), 0777) == 0);
     const int good = unix_socket(scratch / "good/s", true);

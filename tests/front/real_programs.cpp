@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "support/performed.hpp"
+#include "support/reach.hpp"
 #include "support/scratch.hpp"
 #include "support/skip.hpp"
 
@@ -175,6 +176,7 @@ const sg::Sandbox& natively() {
 }  // namespace
 
 TEST_CASE("tar packs a tree and unpacks it, all performed by the host, as it does without a sandbox") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const std::string tar = find_program("tar");
     if (tar.empty()) SYSGUARD_SKIP("no tar here");
     const Scratch scratch;
@@ -191,6 +193,7 @@ TEST_CASE("tar packs a tree and unpacks it, all performed by the host, as it doe
 }
 
 TEST_CASE("a client and a server over TCP, both performed by the host, as without a sandbox") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const std::string curl = find_program("curl");
     const std::string python = find_program("python3");
     if (curl.empty() || python.empty()) SYSGUARD_SKIP("no curl or no python3 here");
@@ -203,6 +206,7 @@ TEST_CASE("a client and a server over TCP, both performed by the host, as withou
 }
 
 TEST_CASE("a shell with files of all kinds, performed by the host, as without a sandbox") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const char* const script =
         "cd \"$1\" && umask 027 && echo one > a && cat < a > b && echo two >> b && cat b && (echo sub; exit 3) > c || "
         "echo \"rc $?\"; for i in 1 2 3 4 5; do echo $i; done | sort -r | head -2 > d; cat d; mkdir -p x/y/z; "

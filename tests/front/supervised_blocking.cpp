@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "support/reach.hpp"
 #include "support/supervised.hpp"
 
 namespace sg = sysguard;
@@ -79,6 +80,7 @@ bool can_hold_up_reads() {
 }  // namespace
 
 TEST_CASE("the open of a FIFO holds up its own thread alone: others, and other workers, are served") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     SYSGUARD_SKIP_UNSAFE_FORK();
     const support::Leftovers leftovers;
     const support::Workplace place;

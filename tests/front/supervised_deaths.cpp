@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/reach.hpp"
 #include "support/supervised.hpp"
 
 namespace sg = sysguard;
@@ -59,6 +60,7 @@ TEST_CASE("killed while somebody is to answer: the answer that comes then is non
 }
 
 TEST_CASE("killed in a call that is being performed: in the open of a FIFO, in a connect") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     const support::Workplace place;
     const std::string fifo = place.fifo("fifo");

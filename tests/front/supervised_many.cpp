@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/reach.hpp"
 #include "support/supervised.hpp"
 
 namespace sg = sysguard;
@@ -141,6 +142,7 @@ TEST_CASE("no worker has its own listener, nor another's") {
 }
 
 TEST_CASE("a connect that need not wait is not waited for, and a descriptor's flags stay as they are") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     const support::Receiver full{SOCK_STREAM};
     REQUIRE(::listen(full.fd.get(), 0) == 0);
@@ -172,6 +174,7 @@ TEST_CASE("a connect that need not wait is not waited for, and a descriptor's fl
 }
 
 TEST_CASE("a descriptor that is replaced while its connect waits: the connect goes on with what it was") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     const support::Leftovers leftovers;
     const support::Receiver full{SOCK_STREAM};

@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "support/reach.hpp"
 #include "support/supervised.hpp"
 
 namespace sg = sysguard;
@@ -82,6 +83,7 @@ void check_same(F&& calls) {
 }  // namespace
 
 TEST_CASE("paths that end at a hole, run into one, lie in one, have no end") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     check_same([] {
         const Edge edge;
         Answers answers;
@@ -117,6 +119,8 @@ TEST_CASE("paths that end at a hole, run into one, lie in one, have no end") {
 }
 
 TEST_CASE("what the host writes to a hole, or to memory that is only to be read, is EFAULT") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     check_same([] {
         const Edge edge;
         Answers answers;
@@ -136,6 +140,7 @@ TEST_CASE("what the host writes to a hole, or to memory that is only to be read,
 }
 
 TEST_CASE("addresses that run into a hole, and lengths that lie") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     check_same([] {
         const Edge edge;
         Answers answers;
@@ -166,6 +171,7 @@ TEST_CASE("addresses that run into a hole, and lengths that lie") {
 }
 
 TEST_CASE("payloads that run into a hole, and lengths that lie") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     check_same([] {
         const Edge edge;
         Answers answers;
@@ -188,6 +194,7 @@ TEST_CASE("payloads that run into a hole, and lengths that lie") {
 }
 
 TEST_CASE("messages of which any part lies in a hole, or lies about itself") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     check_same([] {
         const Edge edge;
         Answers answers;
@@ -257,6 +264,7 @@ TEST_CASE("messages of which any part lies in a hole, or lies about itself") {
 }
 
 TEST_CASE("a worker that says its buffers are large costs the host what it reads at most") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     const support::Leftovers leftovers;
     const sg::Sandbox box{performing, {.most_read = 1000}};

@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "support/reach.hpp"
 #include "support/supervised.hpp"
 
 namespace sg = sysguard;
@@ -116,6 +117,7 @@ void check_held(const sg::Result<Tally>& tally, int times) {
 }  // namespace
 
 TEST_CASE("an address that flips between an allowed and a forbidden one: the forbidden server sees nobody") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     const support::Leftovers leftovers;
     const support::ClosedPort allowed;
@@ -131,6 +133,7 @@ TEST_CASE("an address that flips between an allowed and a forbidden one: the for
 }
 
 TEST_CASE("the same by the rule's own matcher") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     constexpr int times = 5000;
     const support::Leftovers leftovers;
@@ -160,6 +163,7 @@ TEST_CASE("were the call let through instead of performed, the forbidden server 
 }
 
 TEST_CASE("a message whose address flips: it goes where the handler has seen that it goes") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     constexpr int times = 5000;
     const auto attack_send = [](const sockaddr_in& allowed, const sockaddr_in& forbidden, int most) {
@@ -269,6 +273,7 @@ TEST_CASE("links that are exchanged all the time lead nowhere that is not allowe
 }
 
 TEST_CASE("a descriptor that is replaced all the time: what was looked at is what the call acts on") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     SYSGUARD_SKIP_UNSAFE_FORK();
     constexpr int times = 3000;
     const support::Leftovers leftovers;

@@ -21,15 +21,14 @@ TEST_CASE("what a filter refuses the host is told, with what to do") {
     const std::string said = support::in_fork([] {
         sg::filter::install(policy.program());
         const sg::process::Offer descriptors = supervise::offer_of_descriptors();
-        const sg::process::Offer writing = supervise::offer_of_writing();
-        return std::to_string(descriptors.error) + descriptors.why_not + std::to_string(writing.error) +
-               writing.why_not;
+        const sg::process::Offer memory = supervise::offer_of_memory();
+        return std::to_string(descriptors.error) + descriptors.why_not + std::to_string(memory.error) + memory.why_not;
     });
     CHECK(said.find("1workers' descriptors: pidfd_getfd(2) is refused") == 0);
-    CHECK(said.find("1writing to workers' memory: process_vm_writev(2) is refused") != std::string::npos);
+    CHECK(said.find("1workers' memory: process_vm_writev(2) is refused") != std::string::npos);
 }
 
 TEST_CASE("what is offered has no reason") {
-    for (const sg::process::Offer& offer : {supervise::offer_of_descriptors(), supervise::offer_of_writing()})
+    for (const sg::process::Offer& offer : {supervise::offer_of_descriptors(), supervise::offer_of_memory()})
         CHECK(offer.why_not.empty() == static_cast<bool>(offer));
 }

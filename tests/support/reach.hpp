@@ -4,6 +4,7 @@
 
 #include "skip.hpp"
 
+/// Ends a test where a probe of sysguard's says that something is not offered, with its reason.
 #define SYSGUARD_SKIP_WITHOUT(probe)                                   \
     if (const sysguard::process::Offer offer = (probe); !offer) {      \
         SYSGUARD_SKIP(("not offered here: " + offer.why_not).c_str()); \
@@ -13,5 +14,5 @@
 /// Ends a test where a filter that the tests run under keeps the host from its workers' descriptors.
 #define SYSGUARD_SKIP_WITHOUT_DESCRIPTORS() SYSGUARD_SKIP_WITHOUT(sysguard::supervise::offer_of_descriptors())
 
-/// Ends a test where a filter that the tests run under keeps the host from writing to its workers' memory.
-#define SYSGUARD_SKIP_WITHOUT_WRITING() SYSGUARD_SKIP_WITHOUT(sysguard::supervise::offer_of_writing())
+/// Ends a test where a filter that the tests run under keeps the host from its workers' memory.
+#define SYSGUARD_SKIP_WITHOUT_MEMORY() SYSGUARD_SKIP_WITHOUT(sysguard::supervise::offer_of_memory())

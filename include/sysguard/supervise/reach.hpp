@@ -25,17 +25,17 @@ inline process::Offer offer_of_descriptors() {
                          "container CAP_SYS_PTRACE"};
 }
 
-/// Whether the host may write to its workers' memory (process_vm_writev(2)), as far as what it runs under says: tried
-/// on itself. Without, `Call::write` and `perform()` of a call that writes to memory fail with EFAULT. Reading it does
-/// not depend on that.
-inline process::Offer offer_of_writing() {
+/// Whether the host may reach its workers' memory by process_vm_readv(2) and process_vm_writev(2), as far as what it
+/// runs under says: tried on itself. Without, `Call::write` and `perform()` of a call that writes to memory fail with
+/// EFAULT; memory is read all the same, where a worker has forbidden itself to read it (PROT_NONE), too.
+inline process::Offer offer_of_memory() {
     char from = 1, to = 0;
     const iovec local{&from, 1}, remote{&to, 1};
     if (::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0) == 1) return {};
     return {
         errno,
-        "writing to workers' memory: process_vm_writev(2) is refused by a filter that the host runs under, such as "
-        "a container's on an old container engine; allow it in the container's seccomp profile, or give the container "
+        "workers' memory: process_vm_writev(2) is refused by a filter that the host runs under, such as a container's "
+        "on an old container engine; allow it in the container's seccomp profile, or give the container "
         "CAP_SYS_PTRACE"};
 }
 
