@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "support/helpers.hpp"
+#include "support/reach.hpp"
 
 namespace sg = sysguard;
 using namespace std::chrono_literals;
@@ -83,6 +84,7 @@ int tasks_of_host() {
 }  // namespace
 
 TEST_CASE("a yes runs the call, a no does not: the server sees it") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const Server server;
     int asked = 0;
     std::string text;
@@ -201,8 +203,7 @@ TEST_CASE("an asker that wants to know is told of those that it was not asked ab
         const auto result = sg::Sandbox{policy}.call([&] {
             std::vector<std::thread> threads;
             std::atomic<int> refused{0};
-            for (int i = 0; i < 3; ++i)
-                threads.emplace_back([&] { refused += connect_to(server.address()) == EPERM; });
+            for (int i = 0; i < 3; ++i) threads.emplace_back([&] { refused += connect_to(server.address()) == EPERM; });
             for (std::thread& thread : threads) thread.join();
             return refused.load();
         });
@@ -213,6 +214,7 @@ TEST_CASE("an asker that wants to know is told of those that it was not asked ab
 }
 
 TEST_CASE("time without end") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const Server server;
     const sg::Policy policy{Rule<SYS_connect>{}.ask([](const Question&) { return Answer::allow; },
                                                     {.time = std::chrono::milliseconds::max()}),
