@@ -1,3 +1,4 @@
+#include <sysguard/supervise/memory.hpp>
 #include <sysguard/supervise/messages.hpp>
 
 #include <doctest/doctest.h>
@@ -24,11 +25,9 @@ namespace {
 /// This process is its own worker.
 struct Own final : sysguard::supervise::MessageSource {
     std::size_t read(std::uint64_t address, void* to, std::size_t bytes) noexcept override {
-        const iovec local{to, bytes};
-        const iovec remote{reinterpret_cast<void*>(address), bytes};
-        const ssize_t got = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
-        taken += got > 0 ? static_cast<std::size_t>(got) : 0;
-        return got > 0 ? static_cast<std::size_t>(got) : 0;
+        const std::size_t got = sysguard::supervise::read_memory(::getpid(), address, static_cast<char*>(to), bytes);
+        taken += got;
+        return got;
     }
     Descriptor duplicate(int fd) noexcept override {
         ++duplicates;

