@@ -18,6 +18,8 @@
 #include <unistd.h>
 #include <ctime>
 
+#include "support/reach.hpp"
+
 namespace sg = sysguard;
 namespace arg = sysguard::arg;
 using sg::Call, sg::Rule, sg::Verdict;
@@ -129,6 +131,7 @@ TEST_CASE("kill tells the call in the outcome: what it was, where, and by whom")
 }
 
 TEST_CASE("a path as it was written, also on the edge of what is mapped") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     std::string text;
     int error = -1;
     const auto handler = [&](const Call<SYS_openat>& call) {
@@ -248,6 +251,7 @@ TEST_CASE("a socket address, a string, a buffer, a structure") {
 }
 
 TEST_CASE("write puts bytes into the worker's buffer, and no more than it has room for") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     const auto read = [](const Call<SYS_getrandom>& call) {
         const bool wrote = call.write(arg::buf, "1234");
         CHECK(wrote);
@@ -283,6 +287,7 @@ TEST_CASE("what could not be written is no success, and memory that the worker m
 }
 
 TEST_CASE("a duplicate of the worker's descriptor is the same open file") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     bool same = false;
     bool none = true;
     in_worker<SYS_fsync>(
