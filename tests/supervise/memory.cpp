@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/forked.hpp"
+#include "support/reach.hpp"
 
 namespace sg = sysguard;
 using sysguard::supervise::read_memory;
@@ -41,6 +42,7 @@ struct Pages {
 }  // namespace
 
 TEST_CASE("as much as there is") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     const Pages pages{3};
     std::memset(pages.begin, 'x', pages.size);
     std::vector<char> to(20000);
@@ -64,6 +66,7 @@ TEST_CASE("more than one transfer takes") {
 }
 
 TEST_CASE("strings of every length, at every place of a page") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     const Pages pages{3};
     std::string text;
     for (const std::size_t length : {0U, 1U, 127U, 254U, 255U, 256U, 257U, 4094U, 4095U})
@@ -84,6 +87,7 @@ TEST_CASE("strings of every length, at every place of a page") {
 }
 
 TEST_CASE("what is written is there, and only where the other may write") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     Pages pages{2};
     CHECK(write_memory(::getpid(), pages.address(5000), std::string(5000, 'z').data(), 5000));
     CHECK(pages.begin[pages.size - 5000] == 'z');

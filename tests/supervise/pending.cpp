@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "support/listening.hpp"
+#include "support/reach.hpp"
 
 namespace sg = sysguard;
 using sg::supervise::Copied;
@@ -181,6 +182,7 @@ TEST_CASE("nothing of a process that is gone counts as the call's") {
 }
 
 TEST_CASE("a descriptor is what it was when somebody asked first") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     int made = 0;
     const auto duplicate = [&](const Pending& call, int fd) {
         ++made;
@@ -203,6 +205,7 @@ TEST_CASE("a descriptor is what it was when somebody asked first") {
 }
 
 TEST_CASE("it writes to the process's memory, and remembers where it could not") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     auto* const buffer =
         static_cast<char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     REQUIRE(::mprotect(buffer + 4096, 4096, PROT_NONE) == 0);

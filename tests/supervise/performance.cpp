@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "support/listening.hpp"
+#include "support/reach.hpp"
 #include "support/supervised.hpp"
 
 namespace sg = sysguard;
@@ -60,6 +61,7 @@ bool hangs(const Performance& performance, const support::Performers& performers
 }  // namespace
 
 TEST_CASE("a result, an error, what the call writes, and a descriptor") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     const support::Leftovers nothing;
     const support::Workplace place;
     const std::string directory = place.path + "/made";
@@ -87,6 +89,7 @@ TEST_CASE("a success is not said where what it wrote did not arrive") {
 }
 
 TEST_CASE("who sends where nobody listens gets the signal for it") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     int ends[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     ::close(ends[1]);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "support/listening.hpp"
+#include "support/reach.hpp"
 
 namespace sg = sysguard;
 namespace perform = sysguard::supervise::perform;
@@ -100,6 +101,7 @@ TEST_CASE("the current directory, and a descriptor that is none") {
 }
 
 TEST_CASE("what cannot be read comes with its errno") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     prepared(
         plenty,
         [](Prepared& call) {
@@ -117,6 +119,7 @@ TEST_CASE("what cannot be read comes with its errno") {
 }
 
 TEST_CASE("a payload beyond the host's limit: a stream sends its beginning, everything else fails") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const std::string payload(5000, 'p');
     const SocketPair stream{SOCK_STREAM};
     prepared(
@@ -153,6 +156,7 @@ TEST_CASE("room for what is written is what the call says, the type needs, and t
 }
 
 TEST_CASE("what was written reaches the process, as far as it can be written there") {
+    SYSGUARD_SKIP_WITHOUT_MEMORY();
     auto* const buffer =
         static_cast<char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     prepared(
@@ -191,6 +195,7 @@ TEST_CASE("a place that somebody has decided on goes with it") {
 }
 
 TEST_CASE("messages are copied with all that they lead to") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     const SocketPair pair{SOCK_STREAM};
     iovec pieces[] = {{const_cast<char*>("ab"), 2}, {const_cast<char*>("cde"), 3}};
     msghdr message{};

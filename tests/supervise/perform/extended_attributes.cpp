@@ -1,6 +1,7 @@
 #include <sysguard/supervise/perform/extended_attributes.hpp>
 
 #include "performing.hpp"
+#include "support/reach.hpp"
 #include "support/skip.hpp"
 
 #include <sys/xattr.h>
@@ -22,6 +23,7 @@ struct Args {
 }  // namespace
 
 TEST_CASE("attributes of every kind of path") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         if (!has_attributes(pair)) SYSGUARD_SKIP("no extended attributes here");
         for (const char* path : {"file",
@@ -63,6 +65,7 @@ TEST_CASE("attributes of every kind of path") {
 }
 
 TEST_CASE("attributes of descriptors") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     Pair pair;
     if (!has_attributes(pair)) SYSGUARD_SKIP("no extended attributes here");
     for (const int fd : {file_fd, directory_fd, link_fd, path_fd, closed_fd}) {
@@ -89,6 +92,7 @@ TEST_CASE("arguments that are wrong") {
 }
 
 TEST_CASE("the calls with a directory") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     if (::syscall(sg::sys::listxattrat, AT_FDCWD, ".", 0, nullptr, 0) < 0 && errno == ENOSYS)
         SYSGUARD_SKIP("needs Linux 6.13");
     Pair pair;

@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
+#include "support/reach.hpp"
+
 using namespace performing;
 
 namespace {
@@ -28,6 +30,7 @@ std::vector<std::string> harmless_paths() {
 }  // namespace
 
 TEST_CASE("modes, owners and sizes, on every kind of path") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         for (const std::string& path : harmless_paths()) {
             for (const int flags : {0, int{AT_SYMLINK_NOFOLLOW}, int{AT_EMPTY_PATH}, 1 << 20}) {
@@ -46,6 +49,7 @@ TEST_CASE("modes, owners and sizes, on every kind of path") {
 }
 
 TEST_CASE("attributes of descriptors") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     Pair pair;
     for (const int fd : {file_fd, directory_fd, link_fd, path_fd, closed_fd, int{AT_FDCWD}}) {
         pair.same(SYS_fchmod, {long{fd}, 0640L});
@@ -59,6 +63,7 @@ TEST_CASE("attributes of descriptors") {
 }
 
 TEST_CASE("times") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     for_each_user([](Pair& pair) {
         const timespec sets[][2] = {{{1000, 5}, {2000, 6}},       {{0, UTIME_NOW}, {3000, 0}},
                                     {{0, UTIME_OMIT}, {4000, 0}}, {{0, UTIME_OMIT}, {0, UTIME_OMIT}},
@@ -83,6 +88,7 @@ TEST_CASE("times") {
 
 #if defined(__x86_64__)
 TEST_CASE("the calls without a directory") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     Pair pair;
     const timeval times[2] = {{1000, 5}, {2000, 6}};
     const timeval wrong[2] = {{1000, 5}, {2000, 1'000'000}};
@@ -107,6 +113,7 @@ TEST_CASE("the calls without a directory") {
 #endif
 
 TEST_CASE("a file does not grow beyond the worker's limit") {
+    SYSGUARD_SKIP_WITHOUT_DESCRIPTORS();
     Pair pair{[] {
         const rlimit limit{1000, 1000};
         ::setrlimit(RLIMIT_FSIZE, &limit);

@@ -1,11 +1,13 @@
 #include <sysguard/supervise/perform/file_changes.hpp>
 
 #include "performing.hpp"
+#include "support/reach.hpp"
 #include "support/skip.hpp"
 
 using namespace performing;
 
 TEST_CASE("making and removing, on every kind of path") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         std::vector<std::string> list = paths();
         for (const char* path :
@@ -41,6 +43,7 @@ TEST_CASE("removing files and directories") {
 }
 
 TEST_CASE("renaming") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         std::vector<std::string> froms{
             "file",      "dir",        "dir/",  "file/", "to_file", "to_dir/",      "missing",
@@ -64,6 +67,7 @@ TEST_CASE("renaming") {
 }
 
 TEST_CASE("linking") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         int count = 0;
         for (const std::string& from : paths())

@@ -1,6 +1,7 @@
 #include <sysguard/supervise/perform/file_status.hpp>
 
 #include "performing.hpp"
+#include "support/reach.hpp"
 #include "support/skip.hpp"
 
 using namespace performing;
@@ -14,6 +15,7 @@ const Room statfs_room{sizeof(struct statfs)};
 }  // namespace
 
 TEST_CASE("status of every kind of path") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         std::vector<std::string> list = paths();
         list.push_back("fifo");
@@ -86,6 +88,7 @@ TEST_CASE("the calls without a directory") {
 #endif
 
 TEST_CASE("access is asked with the worker's real ids") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     if (::getuid() != 0) SYSGUARD_SKIP("needs root");
     Pair pair{[] {
         if (::setgroups(0, nullptr) != 0 || ::setresuid(65534, 0, 0) != 0) ::_exit(1);
@@ -97,6 +100,7 @@ TEST_CASE("access is asked with the worker's real ids") {
 }
 
 TEST_CASE("links on procfs read as they do in the worker's root") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     if (::getuid() != 0) SYSGUARD_SKIP("needs root");
     Trees trees;
     const std::string tree = trees.performed();

@@ -1,6 +1,7 @@
 #include <sysguard/supervise/perform/open_files.hpp>
 
 #include "performing.hpp"
+#include "support/reach.hpp"
 #include "support/skip.hpp"
 
 using namespace performing;
@@ -36,6 +37,7 @@ constexpr int flag_sets[] = {
 }  // namespace
 
 TEST_CASE("every way to open, on every kind of path, is as the worker's own") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         for (const int flags : flag_sets) {
             CAPTURE(flags);
@@ -90,6 +92,7 @@ TEST_CASE("new files get the worker's umask") {
 }
 
 TEST_CASE("openat2 with every way to resolve") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     for_each_user([](Pair& pair) {
         const std::uint64_t resolves[] = {0,
                                           RESOLVE_NO_SYMLINKS,
@@ -215,6 +218,7 @@ TEST_CASE("a worker in another root cannot leave it") {
 }
 
 TEST_CASE("another user's link in a directory that all may write to") {
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     if (::getuid() != 0) SYSGUARD_SKIP("needs root");
     Pair pair{become_nobody};
     for (const std::string& tree : {pair.trees().native(), pair.trees().performed()})
