@@ -49,6 +49,7 @@ public:
     Victim() : pid_{::fork()} {
         if (pid_ != 0) return;
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (::getppid() != parent_) ::_exit(0);
         for (;;) ::pause();
     }
     Victim(const Victim&) = delete;
@@ -62,6 +63,7 @@ public:
     static inline long word = 1;
 
 private:
+    pid_t parent_ = ::getpid();
     pid_t pid_ = -1;
 };
 
