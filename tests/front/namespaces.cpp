@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/msg.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "support/namespaces.hpp"
+#include "support/scratch.hpp"
 #include "support/sockets.hpp"
 #include "support/workers.hpp"
 
@@ -314,4 +316,28 @@ TEST_CASE("many at a time, from several threads") {
         });
     for (std::thread& thread : threads) thread.join();
     CHECK(good == 80);
+}
+
+TEST_CASE("calls are performed for workers in namespaces of their own, as who they are there") {
+    SYSGUARD_NEED_ROOT();
+    static constexpr sg::Policy performing{
+        sg::Rule<SYS_openat>{}.handle([](const sg::Call<SYS_openat>& call) -> sg::Verdict { return call.perform(); }),
+        sg::Rule<SYS_fchownat>{}.handle(
+            [](const sg::Call<SYS_fchownat>& call) -> sg::Verdict { return call.perform(); }),
+        sg::otherwise.allow(),
+    };
+    const support::Scratch scratch;
+    sg::Options options = all();
+    options.root = {sg::bind_mount("/usr"), sg::symbolic_link("usr/bin", "/bin"), sg::symbolic_link("usr/lib", "/lib"),
+                    sg::symbolic_link("usr/lib64", "/lib64"), sg::bind_mount(scratch.path(), "/job").writable()};
+    const sg::Result<std::string> done = sg::Sandbox{performing, options}.call({.directory = "/"}, [] {
+        const int fd = ::openat(AT_FDCWD, "/job/file", O_CREAT | O_WRONLY, 0644);
+        const bool is_written = fd >= 0 && ::write(fd, "x", 1) == 1;
+        const bool is_outside = ::openat(AT_FDCWD, "/etc/passwd", O_RDONLY) >= 0;
+        const bool is_given = ::fchownat(AT_FDCWD, "/job/file", ::getuid(), ::getgid(), 0) == 0;
+        return std::string{is_written ? "written" : "not written"} + (is_outside ? " outside" : "") +
+               (is_given ? " given" : "");
+    });
+    CHECK(*done == "written");
+    CHECK(std::ifstream{scratch / "file"}.get() == 'x');
 }

@@ -3,11 +3,11 @@
 #include "../abi/error.hpp"
 #include "capabilities.hpp"
 #include "detail/host_facts.hpp"
+#include "given.hpp"
 #include "groups.hpp"
 
 #include <cerrno>
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include <sys/types.h>
@@ -20,10 +20,10 @@ namespace sysguard {
 struct Credentials {
     /// Its user: the real, effective, saved and file system id. For another than the host's the host needs CAP_SETUID,
     /// and CAP_KILL to be able to end it; to read its memory for handlers, CAP_SYS_PTRACE.
-    std::optional<uid_t> user{};
+    Given<uid_t> user{};
 
     /// Its group; must be given where the user is another than the host's.
-    std::optional<gid_t> group{};
+    Given<gid_t> group{};
 
     /// Its supplementary groups.
     Groups groups{};
@@ -39,7 +39,7 @@ struct Credentials {
     /// host's memory (PR_SET_DUMPABLE). Unless it is said: no, but where the policy asks the host, it is as the host.
     /// One that is not dumpable can be asked about only by a host with CAP_SYS_PTRACE, and calls on paths below its own
     /// /proc/self are not performed for it. A program's memory is its own: execve makes it dumpable.
-    std::optional<bool> dumpable{};
+    Given<bool> dumpable{};
 
     /// Memory that was writable never becomes executable, and no memory is both, in the worker and in what it starts
     /// (PR_SET_MDWE, Linux 6.3; `Layer::memory_deny_write_execute`). That ends just-in-time compilers, libraries with
@@ -59,7 +59,7 @@ inline Offer offer_write_execute_denial() {
 /// a capability. Within `in_user_namespace` a worker begins with all capabilities that there are in it.
 inline void check(const Credentials& credentials, bool in_user_namespace = false) {
     constexpr auto nobody_at_all = static_cast<uid_t>(-1);  // setresuid(2): leave it as it is
-    if (credentials.user == nobody_at_all || credentials.group == nobody_at_all)
+    if (credentials.user.is(nobody_at_all) || credentials.group.is(nobody_at_all))
         throw Error{EINVAL, "set user and group: -1 is no id"};
     for (std::size_t i = 0; i < credentials.groups.size(); ++i)
         if (credentials.groups.data()[i] == nobody_at_all) throw Error{EINVAL, "set supplementary groups: -1 is no id"};

@@ -3,12 +3,12 @@
 #include "../abi/error.hpp"
 #include "block.hpp"
 #include "detail/host_facts.hpp"
+#include "given.hpp"
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <optional>
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -94,7 +94,7 @@ struct Scheduling {
     /// From -20, the most, to 19. Less than the host's needs CAP_SYS_NICE, or RLIMIT_NICE. A worker has a session of
     /// its own, and where the kernel groups tasks by sessions (sched_autogroup_enabled), the group's value counts: it
     /// is set, too, but the kernel takes only ten such changes a second from all who lack CAP_SYS_ADMIN.
-    std::optional<int> nice{};
+    Given<int> nice{};
     SchedulingPolicy policy = SchedulingPolicy::as_host;
     IoPriority io{};
 
@@ -104,7 +104,7 @@ struct Scheduling {
 
     /// From -1000 to 1000: whom the kernel ends first where memory is short (proc_pid_oom_score_adj(5)). Less than the
     /// host's needs CAP_SYS_RESOURCE.
-    std::optional<int> oom_score_adj{};
+    Given<int> oom_score_adj{};
 };
 
 namespace process {

@@ -159,7 +159,7 @@ private:
         job_.cwd = static_cast<int>(open_of_caller("/cwd"));
         if (job_.root < 0) return job_.root;
         if (returns_descriptor()) job_.has_full_table = detail::is_table_full(job_.caller.thread);
-        if (const long result = perform::assume(job_.caller); result < 0) return result;
+        if (const long result = perform::assume(job_.caller, job_.has_own_users); result < 0) return result;
         // All of this was the caller's if it still waits: its id was nobody else's.
         if (raw_call(SYS_ioctl, listener_, SECCOMP_IOCTL_NOTIF_ID_VALID, &call_.id) < 0) return -EPERM;
         if (!ends_with_host()) return -EPERM;  // other credentials clear that

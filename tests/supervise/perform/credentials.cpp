@@ -26,6 +26,7 @@ std::string rights(const std::string& path) {
 
 struct Became {
     long result = 0;
+    bool has_own_users = false;
     int dumpable = 0;
     std::string rights;
 };
@@ -35,9 +36,10 @@ Became become(const perform::Caller& caller) {
     REQUIRE(::pipe(ends) == 0);
     const pid_t child = ::fork();
     if (child == 0) {
-        const long result = perform::assume(caller);
-        const std::string text = std::to_string(result) + " " + std::to_string(::prctl(PR_GET_DUMPABLE)) + "\n" +
-                                 rights("/proc/thread-self/status");
+        bool has_own_users = false;
+        const long result = perform::assume(caller, has_own_users);
+        const std::string text = std::to_string(result) + " " + std::to_string(has_own_users) + " " +
+                                 std::to_string(::prctl(PR_GET_DUMPABLE)) + "\n" + rights("/proc/thread-self/status");
         ::_exit(::write(ends[1], text.data(), text.size()) < 0);
     }
     ::close(ends[1]);
@@ -48,7 +50,8 @@ Became become(const perform::Caller& caller) {
     REQUIRE(size > 0);
     text.resize(static_cast<std::size_t>(size));
     const std::size_t line = text.find('\n');
-    return {std::stol(text), text[text.find(' ') + 1] - '0', text.substr(line + 1)};
+    const std::size_t flag = text.find(' ') + 1;
+    return {std::stol(text), text[flag] == '1', text[flag + 2] - '0', text.substr(line + 1)};
 }
 
 void drop_capability(int capability) {
@@ -109,19 +112,26 @@ TEST_CASE("who cannot become the worker says so") {
         // An ordinary host, and a worker with other ids.
         if (::getuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setresuid(1234, 1234, 1234) != 0)) ::_exit(2);
         const Worker like{};
-        ::_exit(::getuid() == 1234 ? perform::assume(other.caller()) >= 0 : perform::assume(like.caller()) != 0);
+        bool has_own_users = false;
+        ::_exit(::getuid() == 1234 ? perform::assume(other.caller(), has_own_users) >= 0
+                                   : perform::assume(like.caller(), has_own_users) != 0);
     }
     int status = 0;
     ::waitpid(child, &status, 0);
     CHECK(status == 0);
 }
 
-TEST_CASE("a worker in another user namespace is not assumed") {
+TEST_CASE(
+    "of a worker in another user namespace the ids are assumed, and no capabilities, which are that namespace's") {
     SYSGUARD_SKIP_WITHOUT(sysguard::process::NamespaceSupport{}.offer(CLONE_NEWUSER));
     const Worker worker{[] {
         if (::unshare(CLONE_NEWUSER) != 0) ::_exit(0);
     }};
-    CHECK(become(worker.caller()).result < 0);
+    const Became became = become(worker.caller());
+    CHECK(became.result == 0);
+    CHECK(became.has_own_users);
+    CHECK(became.rights.find("CapEff:\t0000000000000000") != std::string::npos);
+    CHECK_FALSE(become(Worker{}.caller()).has_own_users);
 }
 
 TEST_CASE("a worker that is not there is not assumed") {

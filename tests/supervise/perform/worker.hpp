@@ -259,7 +259,7 @@ private:
                 job.extra = job.call->name == "getxattrat" ? static_cast<void*>(&extra_out) : &extra_in;
             }
         }
-        long result = perform::assume(job.caller);
+        long result = perform::assume(job.caller, job.has_own_users);
         if (result == 0) result = perform::performer(shared_->number)(job);
         note(result);
         for (int i = 0; i < 6; ++i) shared_->out_size[i] = job.out[i].size;

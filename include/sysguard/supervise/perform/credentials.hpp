@@ -129,14 +129,14 @@ SYSGUARD_BARE inline long take_real_ids() noexcept {
     return set_capabilities(permitted, users[0] == 0 ? permitted : 0);
 }
 
-/// Ids and capabilities mean the same in one user namespace only.
-SYSGUARD_BARE inline long check_user_namespace(const char* theirs) noexcept {
+/// Whether a task's user namespace, `theirs`, is another one than this task's: 1 or 0, or a negative errno.
+SYSGUARD_BARE inline long is_other_user_namespace(const char* theirs) noexcept {
     struct stat own, other;
     long result = raw_call(SYS_newfstatat, AT_FDCWD, "/proc/thread-self/ns/user", &own, 0);
     if (result == -ENOENT) return 0;  // a kernel without them
     if (result >= 0) result = raw_call(SYS_newfstatat, AT_FDCWD, theirs, &other, 0);
     if (result < 0) return result;
-    return own.st_dev == other.st_dev && own.st_ino == other.st_ino ? 0 : -EPERM;
+    return own.st_dev == other.st_dev && own.st_ino == other.st_ino ? 0 : 1;
 }
 
 /// Takes on how large a file may become. What exceeds it fails with EFBIG, without the signal. Read from /proc, as
@@ -170,21 +170,25 @@ namespace sysguard::supervise::perform {
 /// CLONE_SIGHAND or CLONE_THREAD). Bare code.
 ///
 /// Returns 0, or a negative errno where this task cannot become the worker: the ids differ and it is not root, or the
-/// worker is in another user namespace or has capabilities that this task lacks. Then nothing may be performed.
+/// worker has capabilities that this task lacks. Then nothing may be performed. Of a worker in another user namespace
+/// the capabilities are that namespace's, and are not taken on; the ids that it names mean others here.
 ///
 /// A task that shares the host's memory must not be open to whoever has the worker's credentials (ptrace(2),
 /// /proc/<pid>/mem), so where anything but the umask changes, that memory is made undumpable first (PR_SET_DUMPABLE).
 /// The flag belongs to the memory: the host's own is cleared, until no performer is left
 /// (process/dumpable.hpp).
-SYSGUARD_BARE inline long assume(const Caller& caller) noexcept {
+SYSGUARD_BARE inline long assume(const Caller& caller, bool& has_own_users) noexcept {
     char path[48];
     char* const end = detail::append(detail::append(path, "/proc/"), static_cast<unsigned long>(caller.thread));
     detail::append(end, "/ns/user");
-    if (const long result = detail::check_user_namespace(path); result < 0) return result;
+    const long is_other = detail::is_other_user_namespace(path);
+    if (is_other < 0) return is_other;
+    has_own_users = is_other != 0;
     detail::append(end, "/status");
     detail::Credentials wanted, own;
     if (const long result = detail::read_credentials(path, wanted); result < 0) return result;
     if (const long result = detail::read_credentials("/proc/thread-self/status", own); result < 0) return result;
+    if (has_own_users) wanted.permitted = wanted.effective = 0;
     detail::append(end, "/limits");
     if (const long result = detail::take_file_limit(path); result < 0) return result;
     detail::raw_call(SYS_umask, wanted.mask);

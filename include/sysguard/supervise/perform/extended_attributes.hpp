@@ -24,6 +24,7 @@ struct Xattr {
     Output* room = nullptr;       ///< for what is read
     std::uint64_t size = 0;
     int flags = 0;
+    bool may_name_ids = false;  ///< of another user namespace: an access control list, for one
 };
 
 /// On what: a path, whose last component is followed if it is a link, or a descriptor.
@@ -38,7 +39,9 @@ SYSGUARD_BARE inline long call_xattr(const Xattr& xattr, const char* path, int f
     if (room != nullptr && size > xattr.room->capacity) size = xattr.room->capacity;
     long result = 0;
     switch (xattr.call) {
-        case XattrCall::set: return raw_call(number, file, xattr.name, xattr.value, size, xattr.flags);
+        case XattrCall::set:
+            if (xattr.may_name_ids) return -EPERM;
+            return raw_call(number, file, xattr.name, xattr.value, size, xattr.flags);
         case XattrCall::get: result = raw_call(number, file, xattr.name, room, size); break;
         case XattrCall::list: result = raw_call(number, file, room, size); break;
         case XattrCall::remove: return raw_call(number, file, xattr.name);
@@ -55,6 +58,8 @@ SYSGUARD_BARE inline Xattr xattr_of(Job& job, XattrCall call) noexcept {
     if (value >= 0 && call == XattrCall::set) xattr.value = copy_of(job, value);
     if (value >= 0 && call != XattrCall::set) xattr.room = &job.out[value];
     xattr.size = argument(job, ArgName::size);
+    xattr.may_name_ids =
+        job.has_own_users && name >= 0 && job.in[name].data != nullptr && !begins_with(job.in[name].data, "user.");
     return xattr;
 }
 

@@ -49,6 +49,7 @@ SYSGUARD_BARE inline long change_owner(Job& job) noexcept {
     const char* const path = detail::trial_path(job, at);
     const long trial = raw_call(SYS_fchownat, detail::no_directory, path, owner, group, flags);
     if (trial != -EBADF) return trial;
+    if (job.has_own_users) return -EPERM;
     Place place;
     const Last last = (flags & AT_SYMLINK_NOFOLLOW) != 0 ? Last::keep : Last::follow;
     if (const long result = detail::locate(job, at, last, place, (flags & AT_EMPTY_PATH) != 0); result < 0)
@@ -57,6 +58,7 @@ SYSGUARD_BARE inline long change_owner(Job& job) noexcept {
 }
 
 SYSGUARD_BARE inline long change_descriptor_owner(Job& job) noexcept {
+    if (job.has_own_users) return -EPERM;
     return raw_call(SYS_fchown, job.fds[0], static_cast<unsigned>(job.arguments[1]),
                     static_cast<unsigned>(job.arguments[2]));
 }

@@ -55,6 +55,8 @@ struct Job {
     /// Of Landlock: what the worker is held to, in the performer's table; -1: nothing. The performer stands outside.
     int ruleset = -1;
 
+    bool has_own_users = false;   ///< the worker is in another user namespace than the host: ids that it names are not
+                                  ///< the performer's
     bool has_full_table = false;  ///< the worker's table of descriptors has no room for another one: EMFILE
 
     void* extra = nullptr;  ///< what the call's own preparation made
