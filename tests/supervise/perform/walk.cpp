@@ -1,6 +1,8 @@
+#include <sysguard/process/namespace_support.hpp>
 #include <sysguard/supervise/perform/walk.hpp>
 
 #include "performing.hpp"
+#include "support/reach.hpp"
 #include "support/skip.hpp"
 
 using namespace performing;
@@ -129,6 +131,7 @@ TEST_CASE("processes of the worker's session are its own") {
 
 TEST_CASE("a procfs of another pid namespace numbers as it does") {
     if (::getuid() != 0) SYSGUARD_SKIP("needs root");
+    SYSGUARD_SKIP_WITHOUT(sysguard::process::NamespaceSupport{}.offer(CLONE_NEWPID | CLONE_NEWNS));
     const Trees trees;
     const std::string tree = trees.performed();
     int pids[2];
