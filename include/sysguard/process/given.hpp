@@ -12,7 +12,7 @@ public:
     constexpr bool has_value() const noexcept { return is_given_; }
     constexpr explicit operator bool() const noexcept { return is_given_; }
     constexpr T operator*() const noexcept { return value_; }
-    constexpr T value_or(T otherwise) const noexcept { return is_given_ ? value_ : otherwise; }
+    constexpr T value_or(T fallback) const noexcept { return is_given_ ? value_ : fallback; }
     constexpr bool is(T value) const noexcept { return is_given_ && value_ == value; }
 
 private:
