@@ -26,8 +26,7 @@ class Zygote : public process::Zygote {
 public:
     /// As `Sandbox::call`, but for what the function is: its parameters are what `process::Returnable` allows. Throws
     /// `Error` besides: EFAULT where the function is in code that was loaded later, EPERM where the host has changed
-    /// its credentials since, ENOTSUP where the sandbox has namespaces, E2BIG where the arguments take more than
-    /// `Options::most_result` bytes.
+    /// its credentials since, E2BIG where the arguments take more than `Options::most_result` bytes.
     template <class F, class... Arguments>
         requires std::is_invocable_v<F, Arguments...>
     auto call(const Sandbox& box, F&& function, const Arguments&... arguments) {

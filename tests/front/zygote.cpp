@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "support/forked.hpp"
+#include "support/namespaces.hpp"
 #include "support/skip.hpp"
 #include "support/supervised.hpp"
 #include "support/workers.hpp"
@@ -220,4 +221,38 @@ TEST_CASE("a zygote and its workers die with the host") {
         return std::string{::read(ends[0], &byte, 1) == 0 ? "gone" : "?"};  // when nobody has the other end any more
     });
     CHECK(text == "gone");
+}
+
+TEST_CASE("functions from a zygote run in namespaces and roots of their own") {
+    SYSGUARD_SKIP_SANITIZED();
+    SYSGUARD_NEED_ROOT();
+    static constexpr sg::Policy asking{sg::Rule<SYS_ptrace>{}.kill(), sg::otherwise.allow()};
+    const Leftovers leftovers;
+    sg::Zygote zygote;
+    sg::Options options{.network = sg::Network::loopback};
+    options.namespaces = sg::Namespaces::all();
+    options.namespaces.host_name = "from-a-zygote";
+    options.optional = {sg::Layer::time_namespace};
+    options.root = {sg::bind_mount("/usr"), sg::tmpfs("/tmp", 64_KiB), sg::procfs(), sg::devices()};
+    const auto look = [] {
+        char name[64] = {};
+        ::gethostname(name, sizeof name - 1);
+        return std::string{name} + " " + std::to_string(::getpid()) + (::access("/usr", F_OK) == 0 ? " usr" : "") +
+               (::access("/etc", F_OK) == 0 ? " etc" : "") + (::access("/dev/null", W_OK) == 0 ? " null" : "");
+    };
+    for (int i = 0; i < 2; ++i) {
+        const sg::Sandbox box = i == 0 ? sg::Sandbox{anything, options} : sg::Sandbox{asking, options};
+        const sg::Result<std::string> seen = zygote.call(box, sg::Launch{.directory = "/"}, look);
+        INFO(seen.explain());
+        CHECK(*seen == "from-a-zygote 2 usr null");
+        CHECK(zygote.call(box, [] { std::abort(); }).outcome().signal() == SIGABRT);
+        options.limits.wall = 300ms;
+        const sg::Sandbox hasty{asking, options};
+        CHECK(zygote.call(hasty, [] { ::pause(); }).outcome().kind() == Kind::timed_out);
+        options.limits.wall.reset();
+    }
+    if (!sg::process::NamespaceSupport::may_map_any_ids()) return;
+    options.namespaces.users = {{0, 100'000, 10}};
+    options.namespaces.groups = {{0, 100'000, 10}};
+    CHECK(*zygote.call(sg::Sandbox{asking, options}, [] { return ::getuid(); }) == 0);
 }

@@ -150,8 +150,7 @@ public:
                         "no_new_privs since; make the zygote after that"};
         detail::PlanImage image{image_, image_capacity};
         const int error = image.fill(plan);
-        if (error == ENOTSUP)
-            throw Error{ENOTSUP, "start a worker from a zygote: namespaces of its own it cannot give; fork the host"};
+        if (error == ENOTSUP) throw Error{ENOTSUP, "start a worker from a zygote: it starts functions, no programs"};
         if (error != 0 || !image.set_entry(entry, data, size, area.capacity()))
             throw Error{error != 0 ? error : E2BIG, "start a worker from a zygote: there is too much to send"};
         const Descriptor directory{above_streams(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC))};

@@ -48,7 +48,9 @@ public:
                exposes_nothing, owns_root_files, begins_with_capabilities, dumpable, is_of_function,
                denies_write_execute] = credentials;
         auto& [has_nice, nice, nice_text, policy, io_priority, cpus, cpu_bytes, oom_score_adj] = scheduling;
-        if (world != nullptr || host_fd >= 0 || status >= 0 || init >= 0 || path != nullptr) return ENOTSUP;
+        if (status >= 0 || path != nullptr) return ENOTSUP;  // a program's
+        host_fd = -1;  // of whoever starts the first process of a pid namespace: its own
+        if (world != nullptr) world = copy_world(*world);
         moves = copy(moves, move_count);
         if (directory != nullptr) directory = copy(directory, std::strlen(directory) + 1);
         limits = copy(limits, limit_count);
@@ -59,7 +61,7 @@ public:
         guarded_session = nullptr;  // the host writes to it
         argv = envp = nullptr;
         for (std::size_t i = 0; i < move_count && !is_full_; ++i) add_descriptor(moves[i].from, true);
-        for (int* const each : {&channel, &cgroup, &ruleset}) add_descriptor(*each, false);
+        for (int* const each : {&channel, &cgroup, &ruleset, &init}) add_descriptor(*each, false);
         if (is_full_) return E2BIG;
         return too_many_ ? EMFILE : 0;
     }
@@ -102,6 +104,26 @@ private:
         void* const to = room(count * sizeof(T));
         if (to != nullptr && count > 0) std::memcpy(to, from, count * sizeof(T));
         return static_cast<T*>(to);
+    }
+
+    const char* copy_text(const char* text) noexcept {
+        return text != nullptr ? copy(text, std::strlen(text) + 1) : nullptr;
+    }
+
+    /// All members by name, too.
+    const World* copy_world(const World& original) noexcept {
+        World* const copied = put(original);
+        if (copied == nullptr) return nullptr;
+        auto& [flags, has_time, has_private_root, brings_up_loopback, shows_own_processes, is_mapped_by_host, user,
+               group, users, groups, time_offsets, host_name, mounts, mount_count] = *copied;
+        for (Text* const each : {&users, &groups, &time_offsets, &host_name}) each->text = copy(each->text, each->size);
+        MountStep* const steps = copy(const_cast<MountStep*>(mounts), mount_count);
+        for (std::size_t i = 0; i < mount_count && !is_full_; ++i) {
+            auto& [kind, source, target, size, upper, work, attributes, mode] = steps[i];
+            for (const char** const each : {&source, &target, &size, &upper, &work}) *each = copy_text(*each);
+        }
+        mounts = steps;
+        return copied;
     }
 
     void add_descriptor(int& number, bool is_move) noexcept {
