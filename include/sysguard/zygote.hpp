@@ -10,18 +10,19 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace sysguard {
 
-/// Starts function workers at a cost that depends on neither the memory nor the threads of the host. To be made first
+/// Starts workers at a cost that depends on neither the memory nor the threads of the host. To be made first
 /// in main, while the host is small and has one thread; see `process::Zygote` for what a worker inherits. A function is
 /// given as such, or as a lambda without captures; its arguments are sent. It sees the memory of the host as it was
-/// when the zygote was made. Services and pools take a zygote, too. Programs need none: `Sandbox::run` costs the same
-/// in any host. Thread-safe.
+/// when the zygote was made. Services and pools take a zygote, too. Thread-safe.
 class Zygote : public process::Zygote {
 public:
     /// As `Sandbox::call`, but for what the function is: its parameters are what `process::Returnable` allows. Throws
@@ -40,6 +41,30 @@ public:
         using Function = std::decay_t<F>;
         return Call<Function, typename detail::SignatureOf<Function>::Type>::run(*this, box, launch, function,
                                                                                  arguments...);
+    }
+
+    /// Runs a program as `Sandbox::run` does, from a fork of the zygote. `Sandbox::run` is faster and costs the same in
+    /// any host, but where it has to copy the host's memory (`Credentials::memory_deny_write_execute`). Throws `Error`
+    /// besides: EPERM as for `call`, E2BIG where command and environment take more than 128 KiB.
+    Outcome run(const Sandbox& box, std::vector<std::string> command, const Launch& launch = {}) {
+        detail::refuse_pipes(launch);
+        std::string name = command.empty() ? "" : command.front();
+        process::Descriptor memory;
+        process::ResultArea area{0, &memory};
+        process::Child child;
+        process::Order order =
+            process::Order::forked_program(detail::Inside::core(box)->confinement(), std::move(command), launch, child);
+        supervise::Supervisor supervisor;
+        detail::Core::open(supervisor);
+        const auto beginning = supervise::Watch::Clock::now();
+        start(order, area, memory, child, nullptr, nullptr, 0);
+        const std::uint64_t proof = order.plan().pass;
+        order.finish_start();
+        detail::OutcomeMaker maker =
+            detail::Inside::make_outcome(box, supervisor, child, launch, beginning, std::move(name));
+        const process::ResultArea::Header header = area.read_header();
+        const bool has_failed = header.state == process::ResultArea::State::failed_to_start && header.proof == proof;
+        return has_failed ? std::move(maker).function(header, area, proof) : std::move(maker).program();
     }
 
 private:

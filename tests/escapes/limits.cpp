@@ -48,7 +48,11 @@ void show_limited(Act act, sg::Limits limits, const sg::Cgroup& cgroup = {}) {
         options.cgroup = cgroup;
         try {
             const sg::Sandbox box{anything, options};
-            const auto result = box.call([&] { return act(scene); });
+            auto result = box.call([&] { return act(scene); });
+            // Of processes the kernel counts all of the user's: as many more as others have ended meanwhile can be
+            // started.
+            for (int again = 0; limits.processes && result && *result == 0 && again < 10; ++again)
+                result = box.call([&] { return act(scene); });
             CAPTURE(result.explain());
             ++tried;
             if (result)

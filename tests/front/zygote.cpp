@@ -256,3 +256,49 @@ TEST_CASE("functions from a zygote run in namespaces and roots of their own") {
     options.namespaces.groups = {{0, 100'000, 10}};
     CHECK(*zygote.call(sg::Sandbox{asking, options}, [] { return ::getuid(); }) == 0);
 }
+
+TEST_CASE("programs run from a zygote as they do from the host") {
+    SYSGUARD_SKIP_SANITIZED();
+    static constexpr sg::Policy asking{sg::Rule<SYS_ptrace>{}.kill(), sg::otherwise.allow()};
+    static constexpr sg::Policy silent{sg::foreign.kill_now(), sg::otherwise.allow()};
+    const Leftovers leftovers;
+    sg::Zygote zygote;
+    const sg::Launch launch{.output = sg::Stdio::capture(), .environment = {"NAME=value"}, .directory = "/"};
+    for (int i = 0; i < 2; ++i) {
+        const sg::Sandbox box = i == 0 ? sg::Sandbox{asking} : sg::Sandbox{silent};
+        const sg::Outcome good = zygote.run(box, {"/bin/sh", "-c", "echo $NAME; pwd; exit 0"}, launch);
+        INFO(good.explain());
+        CHECK(good);
+        CHECK(good.output() == "value\n/\n");
+        CHECK(zygote.run(box, {"/bin/sh", "-c", "exit 9"}).exit_code() == 9);
+        CHECK(zygote.run(box, {"/bin/sh", "-c", "kill -TERM $$"}).signal() == SIGTERM);
+        const sg::Outcome missing = zygote.run(box, {"/there/is/no/such/thing"});
+        CHECK(missing.kind() == Kind::could_not_start);
+        CHECK(missing.error() == ENOENT);
+        CHECK(std::string{missing.step()} == "execute the program");
+        CHECK(has(missing.explain(), "/there/is/no/such/thing"));
+        CHECK_THROWS_AS(static_cast<void>(zygote.run(box, {})), sg::Error);
+    }
+    CHECK(zygote.run(sg::Sandbox{static_program}, {support::helper("noop")}));
+    // The start's own execve passes, and no other.
+    constexpr static sg::Policy once{sg::Rule<SYS_execve>{}.deny(EACCES), sg::otherwise.allow()};
+    CHECK(zygote.run(sg::Sandbox{once}, {"/bin/sh", "-c", "/usr/bin/env 2> /dev/null"}).exit_code() == 126);
+    const sg::Sandbox hasty{asking, {.limits = {.wall = 300ms}}};
+    CHECK(zygote.run(hasty, {"/bin/sh", "-c", "while :; do :; done"}).kind() == Kind::timed_out);
+}
+
+TEST_CASE("programs from a zygote have namespaces of their own") {
+    SYSGUARD_SKIP_SANITIZED();
+    SYSGUARD_NEED_NAMESPACES();
+    static constexpr sg::Policy asking{sg::Rule<SYS_ptrace>{}.kill(), sg::otherwise.allow()};
+    const Leftovers leftovers;
+    sg::Zygote zygote;
+    sg::Options options{.network = sg::Network::isolated};
+    options.namespaces = sg::Namespaces::all();
+    options.optional = {sg::Layer::time_namespace};
+    const sg::Sandbox box{asking, options};
+    const sg::Outcome outcome = zygote.run(box, {"/bin/sh", "-c", "echo $$; exit 4"}, {.output = sg::Stdio::capture()});
+    CHECK(outcome.output() == "2\n");
+    CHECK(outcome.exit_code() == 4);
+    CHECK(zygote.run(box, {"/there/is/no/such/thing"}).error() == ENOENT);
+}

@@ -2,6 +2,9 @@
 
 #include "../sandbox.hpp"
 
+#include <string>
+#include <utility>
+
 namespace sysguard::detail {
 
 /// What the other ways to run a function need of a sandbox.
@@ -10,8 +13,9 @@ struct Inside {
     static std::size_t most_result(const Sandbox& box) noexcept { return box.most_result_; }
 
     static OutcomeMaker make_outcome(const Sandbox& box, supervise::Supervisor& supervisor, process::Child& child,
-                                     const Launch& launch, supervise::Watch::Clock::time_point start) {
-        return box.make_outcome(supervisor, child, launch, start, "the function");
+                                     const Launch& launch, supervise::Watch::Clock::time_point start,
+                                     std::string name = "the function") {
+        return box.make_outcome(supervisor, child, launch, start, std::move(name));
     }
 
     template <class T>

@@ -31,12 +31,13 @@ public:
     /// For a program. `command` is its path and its arguments. Throws `Error` for what the host got wrong.
     static Order program(const Confinement& confinement, std::vector<std::string> command, const Launch& launch,
                          Child& child) {
-        if (command.empty() || command.front().empty()) throw Error{EINVAL, "run a program: the command is empty"};
-        Order order{confinement, launch, child, 0, std::move(command)};
-        order.argv_ = pointers(order.command_);
-        order.envp_ = pointers(order.environment_);
-        order.entry_filter_.set_pass(order.plan_.pass);
-        return order;
+        return program(confinement, std::move(command), launch, child, false);
+    }
+
+    /// The same, where a fork of another process is to execute it.
+    static Order forked_program(const Confinement& confinement, std::vector<std::string> command, const Launch& launch,
+                                Child& child) {
+        return program(confinement, std::move(command), launch, child, true);
     }
 
     /// For a function of the host's, in a fork of it.
@@ -47,7 +48,7 @@ public:
     /// The same, in a fork of a process that has so many bytes of address space.
     static Order function(const Confinement& confinement, const Launch& launch, Child& child,
                           std::uint64_t address_space) {
-        return Order{confinement, launch, child, address_space, {}};
+        return Order{confinement, launch, child, address_space, {}, true};
     }
 
     /// The plan. It points into this order, and is good for one start.
@@ -77,9 +78,20 @@ public:
     }
 
 private:
+    static Order program(const Confinement& confinement, std::vector<std::string> command, const Launch& launch,
+                         Child& child, bool is_forked) {
+        if (command.empty() || command.front().empty()) throw Error{EINVAL, "run a program: the command is empty"};
+        Order order{confinement, launch, child, 0, std::move(command), is_forked};
+        order.argv_ = pointers(order.command_);
+        order.envp_ = pointers(order.environment_);
+        order.entry_filter_.set_pass(order.plan_.pass);
+        return order;
+    }
+
     Order(const Confinement& confinement, const Launch& launch, Child& child, std::uint64_t shared_memory,
-          std::vector<std::string> command)
-        : streams_{launch, child, needs_channel(confinement, !command.empty())},
+          std::vector<std::string> command, bool is_forked)
+        : is_forked_{is_forked},
+          streams_{launch, child, needs_channel(confinement, !is_forked)},
           entry_filter_{confinement.entry_filter()},
           directory_{launch.directory},
           command_{std::move(command)},
@@ -153,7 +165,7 @@ private:
 
     void make_cgroup(const Confinement& confinement, Child& child) {
         constexpr std::uint64_t tasks_to_start = 3;  // of a function whose listener is handed over
-        if (command_.empty() && confinement.asks_the_host() && confinement.cgroups().holds_processes() &&
+        if (is_forked_ && confinement.asks_the_host() && confinement.cgroups().holds_processes() &&
             *confinement.limits().processes < tasks_to_start)
             throw Error{EAGAIN,
                         "limit processes: a function whose policy asks the host needs 3 in its cgroup to start"};
@@ -179,7 +191,7 @@ private:
         host_.reset(above_streams(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))));
         if (!host_) throw Error{errno, "open a handle on the host"};
         plan_.host_fd = host_.get();
-        if (command_.empty()) {
+        if (is_forked_) {
             child.end_signal = SIGTERM;
             return;
         }
@@ -202,7 +214,7 @@ private:
         if (limits.processes && !confinement.cgroups().holds_processes() &&
             (confinement.tasks().processes || confinement.tasks().threads)) {
             limit(RLIMIT_NPROC, sum(*limits.processes, tasks_before(confinement)));
-            has_late_limit_ = command_.empty() && confinement.asks_the_host();
+            has_late_limit_ = is_forked_ && confinement.asks_the_host();
             if (has_late_limit_) late_limit_ = limits_[--limit_count_];
         }
         if (limits.open_files) {
@@ -230,7 +242,7 @@ private:
 
     /// What there is beside the worker in a pid namespace, and to keep it.
     std::uint64_t tasks_of_namespace(const Confinement& confinement) const noexcept {
-        return !confinement.isolation().has_pids() ? 0 : command_.empty() ? 2 : 1;
+        return !confinement.isolation().has_pids() ? 0 : is_forked_ ? 2 : 1;
     }
 
     static std::uint64_t sum(std::uint64_t a, std::uint64_t b) noexcept { return a <= ~b ? a + b : ~0ULL; }
@@ -257,6 +269,7 @@ private:
         return list;
     }
 
+    bool is_forked_;  ///< the worker begins as a fork of a process, rather than in the host's memory
     detail::Streams streams_;
     detail::EntryFilter entry_filter_;
     std::string directory_;

@@ -136,9 +136,9 @@ public:
                 "the host"};
     }
 
-    /// Starts a worker that confines itself and then runs `entry(data, area)`; `memory` is the area's, which was made
-    /// for `area_size` bytes. What fails is noted in the child. Throws `Error` where the host has become another, or
-    /// the plan is none for a zygote.
+    /// Starts a worker that confines itself and then runs `entry(data, area)`, or the order's program; `memory` is the
+    /// area's, which was made for `area_size` bytes. What fails is noted in the child. Throws `Error` where the host
+    /// has become another, or the plan is none for a zygote.
     void start(Order& order, ResultArea& area, const Descriptor& memory, Child& child, Entry entry, const void* data,
                std::size_t size) {
         detail::Plan& plan = order.plan();
@@ -318,6 +318,16 @@ private:
             is_fine = is_fine && *head.descriptors[i] >= 0;
         }
         if (!is_fine) detail::raw_call(SYS_exit_group, 127);
+        if (plan.path != nullptr) {
+            const auto execute = [&plan, pass = plan.pass](ResultArea& own) noexcept {
+                const long error = detail::raw_call(SYS_execve, plan.path, plan.argv, plan.envp, 0, 0, pass);
+                own.header().step = static_cast<std::uint32_t>(Step::execute);
+                own.header().error = static_cast<std::uint32_t>(-error);
+                own.header().proof = pass;
+                own.header().state = ResultArea::State::failed_to_start;
+            };
+            detail::run_forked(plan, area, execute);
+        }
         const auto body = [entry = head.entry, data = head.data](ResultArea& own) noexcept { entry(data, &own); };
         detail::run_forked(plan, area, body);
     }

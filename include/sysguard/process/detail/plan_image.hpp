@@ -48,8 +48,8 @@ public:
                exposes_nothing, owns_root_files, begins_with_capabilities, dumpable, is_of_function,
                denies_write_execute] = credentials;
         auto& [has_nice, nice, nice_text, policy, io_priority, cpus, cpu_bytes, oom_score_adj] = scheduling;
-        if (status >= 0 || path != nullptr) return ENOTSUP;  // a program's
-        host_fd = -1;  // of whoever starts the first process of a pid namespace: its own
+        if (status >= 0) return ENOTSUP;  // of a program that starts in the host's memory
+        host_fd = -1;                     // of whoever starts the first process of a pid namespace: its own
         if (world != nullptr) world = copy_world(*world);
         moves = copy(moves, move_count);
         if (directory != nullptr) directory = copy(directory, std::strlen(directory) + 1);
@@ -59,7 +59,9 @@ public:
         if (cpus != nullptr) cpus = copy(cpus, cpu_bytes / sizeof *cpus);
         filter = copy(filter, filter_size);
         guarded_session = nullptr;  // the host writes to it
-        argv = envp = nullptr;
+        path = copy_text(path);
+        argv = copy_list(argv);
+        envp = copy_list(envp);
         for (std::size_t i = 0; i < move_count && !is_full_; ++i) add_descriptor(moves[i].from, true);
         for (int* const each : {&channel, &cgroup, &ruleset, &init}) add_descriptor(*each, false);
         if (is_full_) return E2BIG;
@@ -108,6 +110,16 @@ private:
 
     const char* copy_text(const char* text) noexcept {
         return text != nullptr ? copy(text, std::strlen(text) + 1) : nullptr;
+    }
+
+    /// Strings up to a nullptr.
+    char* const* copy_list(char* const* original) noexcept {
+        if (original == nullptr) return nullptr;
+        std::size_t count = 0;
+        while (original[count] != nullptr) ++count;
+        const char** const list = copy(const_cast<const char**>(original), count + 1);
+        for (std::size_t i = 0; i < count && !is_full_; ++i) list[i] = copy_text(list[i]);
+        return const_cast<char* const*>(list);
     }
 
     /// All members by name, too.
