@@ -47,6 +47,12 @@ ask("y\nyeah\n" 1 ${connects})
 expect("${output}" "connect\\(fd=[0-9]+, addr=127.0.0.1:1, addrlen=16\\)")
 expect("${output}" "Operation not permitted")
 
+if(DEFINED ENV{SYSGUARD_IN_CONTAINER})
+    file(REMOVE_RECURSE ${WORK})
+    message("[skipped] not offered here: connecting on a worker's behalf, as pidfd_getfd is refused")
+    return()
+endif()
+
 # Yes to both: it runs, and finds nobody there.
 ask("y\ny\n" 1 ${connects})
 expect("${output}" "Connection refused")

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 
@@ -124,6 +125,7 @@ int main(int count, char** arguments) {
     // The filters first: without no_new_privs, which a container does not have, they take CAP_SYS_ADMIN.
     if (!install_filter<profile>() || (!has_memory && !install_filter<memory>())) return fail("install a filter");
     if (!drop_capabilities()) return fail("drop capabilities");
+    ::setenv("SYSGUARD_IN_CONTAINER", "1", 1);  // for checks that cannot ask for themselves
     ::execvp(command[0], command);
     return fail(command[0]);
 }

@@ -178,6 +178,7 @@ TEST_CASE("the worker as another user") {
 
 TEST_CASE("while a call is performed for another user, the host's memory is closed to it") {
     if (::getuid() != 0) SYSGUARD_SKIP("needs root");
+    SYSGUARD_SKIP_WITHOUT_OTHER_USERS();
     const int before = ::prctl(PR_GET_DUMPABLE);
     constexpr sg::Policy policy{
         sg::Rule<SYS_getpriority>{}.handle(
