@@ -265,7 +265,9 @@ TEST_CASE("memory of all processes together") {
 TEST_CASE("a fork bomb, root's too, is bounded") {
     SYSGUARD_NEED_SUBTREE(subtree);
     SYSGUARD_NEED_CONTROLLER(subtree, "pids");
-    const sg::Options options{.limits = {.wall = 60s, .processes = 20}, .cgroup = subtree.option()};
+    sg::Options options;
+    options.limits = {.wall = 60s, .processes = 20};
+    options.cgroup = subtree.option();
     const auto bomb = [] {
         int started = 0;
         for (int i = 0; i < 200; ++i) {
