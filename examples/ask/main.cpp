@@ -123,9 +123,9 @@ private:
 };
 
 using Calls =
-    Askable<SYS_socket, SYS_connect, SYS_bind, SYS_listen, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_openat, SYS_openat2,
-            SYS_unlinkat, SYS_renameat2, SYS_mkdirat, SYS_fchmodat, SYS_fchownat, SYS_truncate, SYS_symlinkat,
-            SYS_linkat, SYS_setuid, SYS_setgid, SYS_kill
+    Askable<SYS_socket, SYS_connect, SYS_bind, SYS_listen, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_openat,
+            SYS_openat2, SYS_unlinkat, SYS_renameat2, SYS_mkdirat, SYS_fchmodat, SYS_fchownat, SYS_truncate,
+            SYS_symlinkat, SYS_linkat, SYS_setuid, SYS_setgid, SYS_kill
 #if defined(__x86_64__)
             ,
             SYS_open, SYS_unlink, SYS_rmdir, SYS_rename, SYS_mkdir, SYS_chmod, SYS_chown, SYS_symlink, SYS_link

@@ -8,7 +8,8 @@ int main() {
     const sg::Sandbox box{sg::Policy{sg::otherwise.allow()}};
     const int one = 1;
 #ifdef SYSGUARD_CONTROL
-    return static_cast<bool>(zygote.call(box, [](int x) { return x; }, one));
+    return static_cast<bool>(zygote.call(
+        box, [](int x) { return x; }, one));
 #else
     return static_cast<bool>(zygote.call(box, [one] { return one; }));
 #endif

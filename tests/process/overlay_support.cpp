@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <string>
 
-
 #include "support/overlay.hpp"
 #include "support/scratch.hpp"
 

@@ -35,7 +35,8 @@ TEST_CASE("a call is received with its number and arguments, and answered with a
 }
 
 TEST_CASE("a call is answered with an error, which is no value") {
-    Supervised process{policy.program(), [] { return ::syscall(SYS_getpriority, 5, 6) == -1 && errno == EXFULL ? 1 : 0; }};
+    Supervised process{policy.program(),
+                       [] { return ::syscall(SYS_getpriority, 5, 6) == -1 && errno == EXFULL ? 1 : 0; }};
     REQUIRE(process.wait_for_call());
     const seccomp_notif* const call = process.listener.receive();
     REQUIRE(call != nullptr);
@@ -45,10 +46,10 @@ TEST_CASE("a call is answered with an error, which is no value") {
 
 TEST_CASE("several calls, one after the other: every request is received anew") {
     Supervised process{policy.program(), [] {
-        int sum = 0;
-        for (int i = 0; i < 50; ++i) sum += ::syscall(SYS_getpriority, i, 0) == i + 1;
-        return sum;
-    }};
+                           int sum = 0;
+                           for (int i = 0; i < 50; ++i) sum += ::syscall(SYS_getpriority, i, 0) == i + 1;
+                           return sum;
+                       }};
     for (int i = 0; i < 50; ++i) {
         REQUIRE(process.wait_for_call());
         const seccomp_notif* const call = process.listener.receive();
@@ -79,7 +80,8 @@ TEST_CASE("a listener that nobody uses hangs up") {
 }
 
 TEST_CASE("when the host closes its listener, calls fail") {
-    Supervised process{policy.program(), [] { return ::syscall(SYS_getpriority, 0, 0) == -1 && errno == ENOSYS ? 1 : 0; }};
+    Supervised process{policy.program(),
+                       [] { return ::syscall(SYS_getpriority, 0, 0) == -1 && errno == ENOSYS ? 1 : 0; }};
     REQUIRE(process.wait_for_call());
     process.listener.close();
     CHECK(process.exit_code() == 1);

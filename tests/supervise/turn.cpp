@@ -60,7 +60,8 @@ TEST_CASE("of several that stand by one takes the turn") {
     std::atomic<int> leaders{0};
     std::atomic<int> stopped{0};
     std::thread threads[4];
-    for (std::thread& thread : threads) thread = std::thread{[&] { turn.stand_by(-1).number != 0 ? ++leaders : ++stopped; }};
+    for (std::thread& thread : threads)
+        thread = std::thread{[&] { turn.stand_by(-1).number != 0 ? ++leaders : ++stopped; }};
     turn.begin();
     CHECK(support::eventually([&] { return leaders == 1; }));
     turn.stop();

@@ -12,8 +12,8 @@
 
 namespace support {
 
-/// Runs a test in a process of its own, as what it makes of itself; one that hangs is ended after a minute. Returns what
-/// it says.
+/// Runs a test in a process of its own, as what it makes of itself; one that hangs is ended after a minute. Returns
+/// what it says.
 template <class Test>
 std::string in_fork(Test&& test) {
     struct Text {

@@ -154,7 +154,8 @@ private:
         } while (node.mask.bits == 0);
     }
 
-    /// The bits that a value without a mask may have, beside whatever others: not MAP_HUGETLB, which lets mmap read more.
+    /// The bits that a value without a mask may have, beside whatever others: not MAP_HUGETLB, which lets mmap read
+    /// more.
     static std::uint64_t readable_bits(abi::Type type) {
         if (abi::info(type).kind == abi::TypeInfo::Kind::word) return ~0ULL;
         return abi::compared_beside(type, 0) & ~(type == abi::Type::map_flags ? std::uint64_t{0x40000} : 0);

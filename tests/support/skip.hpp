@@ -24,10 +24,11 @@
 #define SYSGUARD_SKIP_SANITIZED() static_cast<void>(0)
 #endif
 
-/// Ends a test that forks functions while other threads of the host allocate. The address sanitizer of GCC before 14 has
-/// no fork handlers: a child can begin with its allocator locked for ever.
+/// Ends a test that forks functions while other threads of the host allocate. The address sanitizer of GCC before 14
+/// has no fork handlers: a child can begin with its allocator locked for ever.
 #if defined(SYSGUARD_SANITIZED) && !defined(__clang__) && __GNUC__ < 14
-#define SYSGUARD_SKIP_UNSAFE_FORK() SYSGUARD_SKIP("this sanitizer's allocator may stay locked in a threaded host's forks")
+#define SYSGUARD_SKIP_UNSAFE_FORK() \
+    SYSGUARD_SKIP("this sanitizer's allocator may stay locked in a threaded host's forks")
 #else
 #define SYSGUARD_SKIP_UNSAFE_FORK() static_cast<void>(0)
 #endif

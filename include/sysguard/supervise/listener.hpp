@@ -69,8 +69,8 @@ public:
         return result >= 0 ? 0 : static_cast<int>(-result);
     }
 
-    /// Gives the worker a descriptor, and where it `answers` the call with it. Bare code. Returns the descriptor's number
-    /// in the worker, or a negative errno.
+    /// Gives the worker a descriptor, and where it `answers` the call with it. Bare code. Returns the descriptor's
+    /// number in the worker, or a negative errno.
     SYSGUARD_BARE static long add_descriptor(int listener, std::uint64_t id, int fd, bool close_on_exec,
                                              bool answers) noexcept {
         seccomp_notif_addfd request{};

@@ -53,7 +53,8 @@ SYSGUARD_BARE inline void map_when_wanted(void* argument) noexcept {
         raw_call(SYS_futex, &plan.mapping, FUTEX_WAIT, not_yet, nullptr);
     if (__atomic_load_n(&plan.mapping, __ATOMIC_ACQUIRE) == not_wanted) return;
     plan.mapping_result = write_process_file(plan.outer_pid, "/uid_map", plan.world->users);
-    if (plan.mapping_result >= 0) plan.mapping_result = write_process_file(plan.outer_pid, "/gid_map", plan.world->groups);
+    if (plan.mapping_result >= 0)
+        plan.mapping_result = write_process_file(plan.outer_pid, "/gid_map", plan.world->groups);
     __atomic_store_n(&plan.mapping, static_cast<int>(done), __ATOMIC_RELEASE);
     raw_call(SYS_futex, &plan.mapping, FUTEX_WAKE, 1);
 }

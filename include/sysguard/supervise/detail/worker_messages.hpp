@@ -46,9 +46,8 @@ inline Messages& messages_of(Pending& call) {
         const int socket = call.descriptor(0, duplicate_descriptor).get();
         const std::uint64_t place = call.arguments[1];
         const std::size_t most = call.line->most_read;
-        return call.number == sys::sendmmsg
-                   ? Messages::of_sendmmsg(worker, socket, place, call.arguments[2], most)
-                   : Messages::of_sendmsg(worker, socket, place, most);
+        return call.number == sys::sendmmsg ? Messages::of_sendmmsg(worker, socket, place, call.arguments[2], most)
+                                            : Messages::of_sendmsg(worker, socket, place, most);
     });
 }
 
