@@ -80,10 +80,7 @@ public:
     /// Waits for that, but no longer than `time`. Returns whether all have ended.
     template <class Rep, class Period>
     bool wait_for(std::chrono::duration<Rep, Period> time) noexcept {
-        const double seconds = std::chrono::duration<double>{time}.count();  // holds any duration
-        constexpr double most = 1e9;
-        const double bounded = seconds < 0 ? 0 : seconds < most ? seconds : most;
-        return wait_until(Clock::now() + std::chrono::nanoseconds{static_cast<std::int64_t>(bounded * 1e9 + 1)});
+        return wait_until(Worker::after(time));
     }
 
     /// Kills all stages, each with all that it started, and waits for their end. Those that have ended keep their

@@ -71,10 +71,7 @@ public:
     /// Waits for its end, but no longer than `time`. Returns whether it has ended.
     template <class Rep, class Period>
     bool wait_for(std::chrono::duration<Rep, Period> time) noexcept {
-        const double seconds = std::chrono::duration<double>{time}.count();  // holds any duration
-        constexpr double most = 1e9;
-        const double bounded = seconds < 0 ? 0 : seconds < most ? seconds : most;
-        return wait_until(Clock::now() + std::chrono::nanoseconds{static_cast<std::int64_t>(bounded * 1e9 + 1)});
+        return wait_until(after(time));
     }
 
     /// Kills it, with all that it started, and waits for its end. One that has ended keeps its outcome.
@@ -88,6 +85,15 @@ private:
     friend class RunningPipeline;
 
     using Clock = supervise::Watch::Clock;
+
+    /// So long from now, thirty years at most; now, where that is negative.
+    template <class Rep, class Period>
+    static Clock::time_point after(std::chrono::duration<Rep, Period> time) noexcept {
+        const double seconds = std::chrono::duration<double>{time}.count();  // holds any duration
+        constexpr double most = 1e9;
+        const double bounded = seconds < 0 ? 0 : seconds < most ? seconds : most;
+        return Clock::now() + std::chrono::nanoseconds{static_cast<std::int64_t>(bounded * 1e9 + 1)};
+    }
 
     struct State {
         State(const detail::CoreShare& shared, std::vector<std::string> command, const Launch& launch)

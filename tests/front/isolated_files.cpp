@@ -29,6 +29,7 @@ namespace sg = sysguard;
 using support::anything;
 using support::errno_of;
 using support::helper;
+using support::in_worker;
 using support::Tree;
 using support::try_open;
 using Kind = sg::Outcome::Kind;
@@ -41,14 +42,6 @@ sg::Sandbox unrestricted(const Tree&) {
 
 sg::Sandbox isolated(const Tree& tree) {
     return sg::Sandbox{anything, support::powerful({sg::read_write(tree.in())})};
-}
-
-template <class F>
-int in_worker(const sg::Sandbox& box, F&& act) {
-    const sg::Result<int> result = box.call(act);
-    CAPTURE(result.explain());
-    REQUIRE(result);
-    return *result;
 }
 
 }  // namespace

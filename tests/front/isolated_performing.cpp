@@ -22,20 +22,9 @@
 /// Calls that the host performs for workers: Landlock holds them as it holds the worker's own.
 namespace sg = sysguard;
 using support::errno_of;
+using support::in_worker;
 using support::Tree;
 using support::try_open;
-
-namespace {
-
-template <class F>
-int in_worker(const sg::Sandbox& box, F&& act) {
-    const sg::Result<int> result = box.call(act);
-    CAPTURE(result.explain());
-    REQUIRE(result);
-    return *result;
-}
-
-}  // namespace
 
 TEST_CASE("outside of what a worker is given, nothing is performed") {
     SYSGUARD_NEED_LANDLOCK(device_control);

@@ -167,4 +167,13 @@ int attempt(const Attempt& tried, const MakeBox& make_box) {
     return *result;
 }
 
+/// What a function in a worker returns, which it must.
+template <class F>
+int in_worker(const sysguard::Sandbox& box, F&& act) {
+    const sysguard::Result<int> result = box.call(act);
+    CAPTURE(result.explain());
+    REQUIRE(result);
+    return *result;
+}
+
 }  // namespace support
