@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -28,17 +29,29 @@ namespace {
 /// Calls that wait until somebody answers them.
 class Waiting {
 public:
+    Waiting() = default;
+    ~Waiting() { join(); }
+
+    /// `clerk` runs in a thread that begins with the next call: the worker is forked from a host without it.
+    void from_the_next_call(std::function<void()> clerk) { clerk_ = std::move(clerk); }
+
     void add(Deferred call) {
         const std::scoped_lock lock{mutex_};
         calls_.push_back(std::move(call));
+        if (clerk_) thread_ = std::thread{std::exchange(clerk_, nullptr)};
     }
 
     Deferred take() {
         CHECK(support::eventually([&] { return count() > 0; }));
         const std::scoped_lock lock{mutex_};
-        Deferred call = std::move(calls_.back());
+        Deferred call = std::move(calls_.at(calls_.size() - 1));
         calls_.pop_back();
         return call;
+    }
+
+    /// Until the clerk has done its work.
+    void join() {
+        if (thread_.joinable()) thread_.join();
     }
 
     std::size_t count() {
@@ -49,6 +62,8 @@ public:
 private:
     std::mutex mutex_{};
     std::vector<Deferred> calls_{};
+    std::function<void()> clerk_{};
+    std::thread thread_{};
 };
 
 template <auto target>
@@ -76,13 +91,13 @@ TEST_CASE("another thread answers later, in every way") {
     Waiting waiting;
     const sg::Sandbox box = deferring<SYS_getpriority>(waiting);
     const auto answered = [&](auto answer) {
-        std::thread later{[&] {
+        waiting.from_the_next_call([&waiting, answer] {
             Deferred call = waiting.take();
             CHECK(call.answer(answer(call)));
             CHECK(call.is_answered());
-        }};
+        });
         const auto result = box.call(priority);
-        later.join();
+        waiting.join();
         return result;
     };
     CHECK(*answered([](Deferred& call) { return call.call().fake(7); }) == 7);
@@ -96,26 +111,24 @@ TEST_CASE("another thread answers later, in every way") {
 TEST_CASE("dropped without an answer, it refuses") {
     Waiting waiting;
     const sg::Sandbox box = deferring<SYS_getpriority>(waiting);
-    std::thread later{[&] { (void)waiting.take(); }};
+    waiting.from_the_next_call([&] { (void)waiting.take(); });
     CHECK(*box.call(priority) == -EPERM);
-    later.join();
 }
 
 TEST_CASE("a call is performed later on what was read before") {
     Waiting waiting;
     const sg::Sandbox box = deferring<SYS_openat>(waiting);
-    std::thread later{[&] {
+    waiting.from_the_next_call([&] {
         Deferred open = waiting.take();
         const Call<SYS_openat> call = open.as<SYS_openat>();
         CHECK(call[arg::path] == "/etc/passwd");
         CHECK(open.answer(call.perform()));
-    }};
+    });
     CHECK(*box.call([] {
         char first[5] = {};
         const int fd = ::open("/etc/passwd", O_RDONLY);
         return ::read(fd, first, 4) == 4 ? std::string{first} : std::string{};
     }) == "root");
-    later.join();
 }
 
 TEST_CASE("only one answer counts") {
@@ -148,12 +161,11 @@ TEST_CASE("when the time is over the call fails, and an answer afterwards does n
 TEST_CASE("an answer before the time is over takes the time back") {
     Waiting waiting;
     const sg::Sandbox box = deferring<SYS_getpriority>(waiting, 60s);
-    std::thread later{[&] {
+    waiting.from_the_next_call([&] {
         Deferred call = waiting.take();
         CHECK(call.answer(call.call().fake(3)));
-    }};
+    });
     CHECK(*box.call(priority) == 3);
-    later.join();
 }
 
 TEST_CASE("it may outlive the worker and the sandbox, and a copy of its line is all that it keeps") {
@@ -171,7 +183,7 @@ TEST_CASE("answers come in any order, from several threads") {
     constexpr int count = 200;
     Waiting waiting;
     const sg::Sandbox box = deferring<SYS_getpriority>(waiting);
-    std::thread later{[&] {
+    waiting.from_the_next_call([&] {
         CHECK(support::eventually([&] { return waiting.count() == count; }));
         std::vector<std::thread> clerks;
         for (int t = 0; t < 4; ++t)
@@ -183,7 +195,7 @@ TEST_CASE("answers come in any order, from several threads") {
                 }
             });
         for (std::thread& clerk : clerks) clerk.join();
-    }};
+    });
     const auto right = box.call([] {
         std::atomic<int> good{0};
         std::vector<std::thread> threads;
@@ -192,7 +204,6 @@ TEST_CASE("answers come in any order, from several threads") {
         for (std::thread& thread : threads) thread.join();
         return good.load();
     });
-    later.join();
     CAPTURE(right.explain());
     CHECK(*right == count);
 }
