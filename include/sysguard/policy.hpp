@@ -81,6 +81,16 @@ constexpr std::uint64_t register_value(T value) noexcept {
         return static_cast<std::uint64_t>(value);
 }
 
+/// What a policy says to a call, checked against the table.
+template <int number, class... Arguments>
+constexpr Decision decide_call(const View& view, Arguments... arguments) noexcept {
+    static_assert(abi::is_known(number), "no system call of sysguard's table has this number");
+    static_assert(!abi::is_known(number) || sizeof...(Arguments) == abi::find(number)->argument_count(),
+                  "decide<SYS_x>(...) takes as many arguments as the call has");
+    const std::uint64_t registers[abi::max_arguments] = {register_value(arguments)...};
+    return policy::decide(view, number, registers);
+}
+
 }  // namespace policy::detail
 
 /// Rules in their order and what happens otherwise, with the filter that they compile to. The first rule that matches a
@@ -108,11 +118,7 @@ public:
     /// What becomes of a call with these arguments, as the rules themselves say. Usable in `static_assert`.
     template <int number, class... Arguments>
     constexpr Decision decide(Arguments... arguments) const noexcept {
-        static_assert(abi::is_known(number), "no system call of sysguard's table has this number");
-        static_assert(!abi::is_known(number) || sizeof...(Arguments) == abi::find(number)->argument_count(),
-                      "decide<SYS_x>(...) takes as many arguments as the call has");
-        const std::uint64_t registers[abi::max_arguments] = {policy::detail::register_value(arguments)...};
-        return policy::decide(view(), number, registers);
+        return policy::detail::decide_call<number>(view(), arguments...);
     }
 
     /// The same for a number and six registers known at run time.

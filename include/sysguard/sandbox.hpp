@@ -48,10 +48,12 @@ struct Inside;
 /// program that it starts with is executed whatever the policy says of execve.
 class Sandbox {
 public:
-    /// Keeps copies of what it needs of the policy. Throws `Error`: ENOTSUP where a limit cannot be kept, EINVAL where
-    /// it is none, E2BIG where the filter has no room for what a worker needs to start. Linux 5.7.
-    template <std::size_t rules, std::size_t nodes, bool contexts>
-    explicit Sandbox(const Policy<rules, nodes, contexts>& of_workers, const Options& options = {})
+    /// Of a `Policy`, or a `DynamicPolicy`, it keeps copies of what it needs. Throws `Error`: ENOTSUP where a limit
+    /// cannot be kept, EINVAL where it is none, E2BIG where the filter has no room for what a worker needs to start.
+    /// Linux 5.7.
+    template <class AnyPolicy>
+        requires requires(const AnyPolicy& policy) { policy.context(); }
+    explicit Sandbox(const AnyPolicy& of_workers, const Options& options = {})
         : core_{new detail::Core{of_workers.view(), of_workers.program(), options, of_workers.context()}},
           most_result_{options.most_result} {}
 

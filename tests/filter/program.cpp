@@ -17,6 +17,9 @@ TEST_CASE("what a filter returns for each decision") {
     CHECK(filter::return_value({Action::fake, -1}) == SECCOMP_RET_USER_NOTIF);
     CHECK(filter::return_value({Action::kill}) == SECCOMP_RET_USER_NOTIF);
     CHECK(filter::return_value({Action::kill_now}) == SECCOMP_RET_KILL_PROCESS);
+    CHECK(filter::return_value({Action::kill_thread}) == SECCOMP_RET_KILL_THREAD);
+    CHECK(filter::return_value({Action::trap, 9}) == (SECCOMP_RET_TRAP | 9));
+    CHECK(filter::return_value({Action::trace, 0x1ffff}) == (SECCOMP_RET_TRACE | 0xffff));
 }
 
 TEST_CASE("a view shows a program") {

@@ -37,6 +37,12 @@ struct Tally {
     int other = 0;
 };
 
+/// Whether an attack goes on after `made` attempts of at least `times`: until it leaks, or has seen both of what is to
+/// be seen, or for twenty times as long.
+bool goes_on(const Tally& tally, int made, int times) {
+    return tally.leaked == 0 && (made < times || (made < 20 * times && (tally.allowed == 0 || tally.denied == 0)));
+}
+
 /// Makes a call `times` times, or until it leaks, while another thread alternates eight bytes of memory.
 template <class Attempt>
 Tally attack(std::uint64_t* word, std::uint64_t one, std::uint64_t other, int times, Attempt&& attempt) {
@@ -50,10 +56,7 @@ Tally attack(std::uint64_t* word, std::uint64_t one, std::uint64_t other, int ti
         }
     }};
     Tally tally;
-    const auto goes_on = [&](int i) {
-        return tally.leaked == 0 && (i < times || (i < 20 * times && (tally.allowed == 0 || tally.denied == 0)));
-    };
-    for (int i = 0; goes_on(i); ++i) attempt(tally);
+    for (int i = 0; goes_on(tally, i, times); ++i) attempt(tally);
     over = true;
     flipper.join();
     return tally;
@@ -256,7 +259,7 @@ TEST_CASE("links that are exchanged all the time lead nowhere that is not allowe
             while (!over) ::syscall(SYS_renameat2, AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE);
         }};
         Tally counted;
-        for (int i = 0; i < times; ++i) {
+        for (int i = 0; goes_on(counted, i, times); ++i) {
             const int fd = ::open((place.path + "/to/file").c_str(), O_RDONLY);
             char first = 0;
             if (fd >= 0)
@@ -298,7 +301,7 @@ TEST_CASE("a descriptor that is replaced all the time: what was looked at is wha
             }
         }};
         Tally counted;
-        for (int i = 0; i < times; ++i) {
+        for (int i = 0; goes_on(counted, i, times); ++i) {
             if (::connect(target, support::plain(&forbidden.address), sizeof forbidden.address) == 0)
                 ++counted.allowed;
             else

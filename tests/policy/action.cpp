@@ -22,4 +22,8 @@ TEST_CASE("each action has its name") {
     CHECK(std::string{name(Action::fake)} == "fake");
     CHECK(std::string{name(Action::kill)} == "kill");
     CHECK(std::string{name(Action::kill_now)} == "kill_now");
+    CHECK(std::string{name(Action::handle)} == "handle");
+    CHECK(std::string{name(Action::kill_thread)} == "kill_thread");
+    CHECK(std::string{name(Action::trap)} == "trap");
+    CHECK(std::string{name(Action::trace)} == "trace");
 }

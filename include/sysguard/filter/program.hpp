@@ -43,6 +43,9 @@ constexpr std::uint32_t return_value(const Decision& decision) noexcept {
         case Action::handle:
         case Action::kill: return SECCOMP_RET_USER_NOTIF;
         case Action::kill_now: return SECCOMP_RET_KILL_PROCESS;
+        case Action::kill_thread: return SECCOMP_RET_KILL_THREAD;
+        case Action::trap: return SECCOMP_RET_TRAP | (static_cast<std::uint32_t>(decision.value) & SECCOMP_RET_DATA);
+        case Action::trace: return SECCOMP_RET_TRACE | (static_cast<std::uint32_t>(decision.value) & SECCOMP_RET_DATA);
     }
     return SECCOMP_RET_KILL_PROCESS;
 }

@@ -83,7 +83,12 @@ public:
     const MissingLayers& missing() const noexcept { return missing_; }
     policy::Tasks tasks() const noexcept { return tasks_; }
     bool asks_the_host() const noexcept { return asks_the_host_; }
-    bool kills_in_the_kernel() const noexcept { return entry_filter_.returns(SECCOMP_RET_KILL_PROCESS); }
+    /// Whether the filter may end a worker by SIGSYS.
+    bool kills_in_the_kernel() const noexcept {
+        for (const std::uint32_t action : {SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_THREAD, SECCOMP_RET_TRAP})
+            if (entry_filter_.returns(action)) return true;
+        return false;
+    }
 
 private:
     std::uint64_t kept() const noexcept {

@@ -98,10 +98,11 @@ public:
         refuse_execve();
     }
 
-    /// Whether one of its instructions returns a value.
-    bool returns(std::uint32_t value) const noexcept {
+    /// Whether one of its instructions returns an action, SECCOMP_RET_*.
+    bool returns(std::uint32_t action) const noexcept {
         for (const sock_filter& instruction : code_)
-            if (instruction.code == (BPF_RET | BPF_K) && instruction.k == value) return true;
+            if (instruction.code == (BPF_RET | BPF_K) && (instruction.k & SECCOMP_RET_ACTION_FULL) == action)
+                return true;
         return false;
     }
 
