@@ -107,8 +107,10 @@ public:
         requires(sizeof...(Parts) > 0)
     constexpr explicit Policy(const Parts&... parts) {
         check<Parts...>();
-        [[maybe_unused]] const int in_order[] = {(take(parts), 0)...};
-        const policy::View rules = view();
+        policy::WeightList weights;
+        [[maybe_unused]] const int in_order[] = {(take(parts, weights), 0)...};
+        policy::View rules = view();
+        rules.weights = weights;
         const policy::RulesByCall<rule_capacity> by_call{rules};
         policy::check_reachable(rules, by_call);
         policy::check_performable(rules, by_call);
@@ -151,26 +153,31 @@ private:
     }
 
     template <std::size_t r, std::size_t n, bool c>
-    constexpr void take(const Rules<r, n, c>& rules) {
+    constexpr void take(const Rules<r, n, c>& rules, policy::WeightList&) {
         rules_.append(rules);
     }
     template <class Make>
-    constexpr void take(const policy::OnDemand<Make>& group) {
+    constexpr void take(const policy::OnDemand<Make>& group, policy::WeightList&) {
         rules_.append(group);
     }
-    constexpr void take(const Ending<false>& ending) noexcept { otherwise_ = ending.decision; }
-    constexpr void take(const Ending<true>& ending) noexcept { foreign_ = ending.decision; }
+    constexpr void take(const Ending<false>& ending, policy::WeightList&) noexcept { otherwise_ = ending.decision; }
+    constexpr void take(const Ending<true>& ending, policy::WeightList&) noexcept { foreign_ = ending.decision; }
+
+    template <std::size_t count>
+    constexpr void take(const policy::Weights<count>& weights, policy::WeightList& given) {
+        weights.give_to(given);
+    }
 
     template <auto target>
-    constexpr void take(const Rule<target>&) noexcept {
+    constexpr void take(const Rule<target>&, policy::WeightList&) noexcept {
         static_assert(target != target,
                       "a rule needs an ending: .allow(), .deny(errno), .fake(value), .kill(), .log(), "
                       ".handle(function), .ask(asker)");
     }
     template <class T>
-    constexpr void take(const T&) noexcept {
+    constexpr void take(const T&, policy::WeightList&) noexcept {
         static_assert(policy::detail::never<T>,
-                      "a policy is made of rules with their endings, sg::allow<...>, presets and other groups, "
+                      "a policy is made of rules with their endings, sg::allow<...>, presets and other groups, sg::weights, "
                       "sg::foreign and sg::otherwise with theirs: sg::otherwise.kill()");
     }
 

@@ -129,7 +129,16 @@ public:
         ranges_[count_ - 1].weight += likely ? 16 : 1;
     }
 
-    constexpr const Range* data() const noexcept { return ranges_; }
+    /// Counts the calls of a recorded run.
+    constexpr void weigh(const policy::WeightList& weights) noexcept {
+        for (std::size_t i = 0; i < weights.size; ++i) {
+            std::size_t range = 0;
+            while (ranges_[range].last < static_cast<std::uint32_t>(weights.first[i].number)) ++range;
+            ranges_[range].weight += weights.first[i].part;
+        }
+    }
+
+    constexpr Range* data() noexcept { return ranges_; }
     constexpr std::size_t size() const noexcept { return count_; }
 
 private:
@@ -141,7 +150,8 @@ private:
 
 /// Compiles a policy to a filter: the architecture first, then a search over ranges of numbers, then conditions. Calls
 /// that are allowed whatever their arguments load nothing but the number, so that the kernel caches them (Linux 5.11,
-/// seccomp_cache_prepare). A filter too large for the kernel is an error. Thread-safe.
+/// seccomp_cache_prepare). With weights, the search is quick for the calls that count much. A filter too large for the
+/// kernel is an error. Thread-safe.
 template <std::size_t capacity, std::size_t rule_capacity>
 constexpr void compile(const policy::View& view, const policy::RulesByCall<rule_capacity>& by_call,
                        Program<capacity>& program) {
@@ -164,7 +174,8 @@ constexpr void compile(const policy::View& view, const policy::RulesByCall<rule_
     }
     ranges.add(policy::skipped_call, policy::skipped_call, skipped, false);
 
-    detail::SearchTree tree{out, blocks};
+    ranges.weigh(view.weights);
+    detail::SearchTree tree{out, blocks, view.weights};
     out.fall_into(tree.write(ranges.data(), ranges.size()));
     const detail::Label native = out.emit(BPF_LD | BPF_W | BPF_ABS, 0);
     out.fall_into(out.jump(BPF_JEQ, abi::audit_architecture(abi::native_abi), native, out.ret(foreign.value)));

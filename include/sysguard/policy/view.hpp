@@ -8,6 +8,22 @@
 
 namespace sysguard::policy {
 
+/// How much a call counts in a recorded run (weights.hpp): its part of all calls, in 65536ths.
+struct Weight {
+    int number = 0;
+    std::uint32_t part = 0;
+};
+
+/// The calls of a recorded run, each once, the most frequent first. Owns nothing.
+struct WeightList {
+    const Weight* first = nullptr;
+    std::size_t size = 0;
+};
+
+/// `sg::weights(...)` of weights.hpp.
+template <std::size_t count>
+class Weights;
+
 /// A whole policy, whatever its type: rules in their order and what happens otherwise. Owns nothing.
 struct View {
     const RuleRecord* rules = nullptr;
@@ -15,6 +31,7 @@ struct View {
     const BoundNode* nodes = nullptr;
     Decision otherwise{};  ///< for a call of the table that no rule matches
     Decision foreign{};    ///< for a call through another ABI: x32, or 32-bit on a 64-bit kernel
+    WeightList weights{};  ///< what the filter is to be quick for
 
     constexpr const BoundNode* condition(const RuleRecord& rule) const noexcept { return nodes + rule.first_node; }
 };

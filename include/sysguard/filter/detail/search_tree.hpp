@@ -47,7 +47,7 @@ public:
     constexpr std::size_t split(std::size_t begin, std::size_t end) const noexcept { return split_[begin][end]; }
 
     /// The ranges of an interval that differ from the rest of it, if they are few single numbers: `odd` gets their
-    /// places. Returns more than `max_odd` where they are not.
+    /// places, the heaviest first. Returns more than `max_odd` where they are not.
     constexpr std::size_t odd_ones(std::size_t begin, std::size_t end, std::size_t* odd) const noexcept {
         if (end - begin > 2 * max_odd + 1) return max_odd + 1;
         const Leaf& common = ranges_[common_range(begin, end)].leaf;
@@ -55,7 +55,10 @@ public:
         for (std::size_t i = begin; i < end; ++i) {
             if (ranges_[i].leaf == common) continue;
             if (!ranges_[i].is_single() || count == max_odd) return max_odd + 1;
-            odd[count++] = i;
+            std::size_t place = count++;
+            for (; place > 0 && ranges_[odd[place - 1]].weight < ranges_[i].weight; --place)
+                odd[place] = odd[place - 1];
+            odd[place] = i;
         }
         return count;
     }
@@ -67,10 +70,11 @@ public:
         return begin;
     }
 
-private:
-    /// What an instruction costs in a program, where executing it for a likely call costs 16.
+    /// What an instruction costs in a program, where executing it for a likely call costs 16, and for all calls of a
+    /// recorded run together 65536.
     static constexpr std::uint32_t instruction_cost = 500;
 
+private:
     constexpr void plan(std::size_t begin, std::size_t end) noexcept {
         std::uint32_t weight = 0;
         for (std::size_t i = begin; i < end; ++i) weight += ranges_[i].weight;
@@ -104,17 +108,22 @@ private:
     std::uint8_t split_[max_size + 1][max_size + 1]{};
 };
 
-/// Writes a search for the range that a number in the accumulator lies in. `Blocks` yields the label of a leaf.
+/// Writes a search for the range that a number in the accumulator lies in. `Blocks` yields the label of a leaf. The
+/// weights are those that the ranges were given beside what each number weighs.
 template <std::size_t capacity, class Blocks>
 class SearchTree {
 public:
-    constexpr SearchTree(Emitter<capacity>& emitter, Blocks& blocks) noexcept : out_{emitter}, blocks_{blocks} {}
+    constexpr SearchTree(Emitter<capacity>& emitter, Blocks& blocks, const policy::WeightList& weights = {}) noexcept
+        : out_{emitter}, blocks_{blocks}, weights_{weights} {}
 
-    constexpr Label write(const Range* ranges, std::size_t size) {
+    /// Weights before `from` have been taken out of the ranges.
+    constexpr Label write(Range* ranges, std::size_t size, std::size_t from = 0) {
+        const std::size_t hot = outweighing(ranges, size, from);
+        if (hot < weights_.size) return write_hot(ranges, size, hot);
         if (size <= SearchPlan::max_size) return write(SearchPlan{ranges, size}, ranges, 0, size);
         const std::size_t middle = halve(ranges, size);
-        const Label upper = write(ranges + middle, size - middle);
-        const Label lower = write(ranges, middle);
+        const Label upper = write(ranges + middle, size - middle, from);
+        const Label lower = write(ranges, middle, from);
         return out_.jump(BPF_JGE, ranges[middle].first, upper, lower);
     }
 
@@ -139,18 +148,46 @@ private:
         return next;
     }
 
+    /// The number that weighs more than all others together, so that a test for it comes first. A search by ranges
+    /// takes at least two tests to find it, but where its range is the first or the last, which take one. Returns its
+    /// place among the weights, or their size.
+    constexpr std::size_t outweighing(const Range* ranges, std::size_t size, std::size_t from) const noexcept {
+        for (std::size_t i = from; i < weights_.size; ++i) {
+            const auto number = static_cast<std::uint32_t>(weights_.first[i].number);
+            if (number < ranges[0].first || number > ranges[size - 1].last) continue;
+            if (number <= ranges[0].last || number >= ranges[size - 1].first) break;
+            return 2 * weights_.first[i].part > total(ranges, size) + SearchPlan::instruction_cost ? i : weights_.size;
+        }
+        return weights_.size;
+    }
+
+    constexpr Label write_hot(Range* ranges, std::size_t size, std::size_t hot) {
+        const auto number = static_cast<std::uint32_t>(weights_.first[hot].number);
+        std::size_t range = 0;
+        while (ranges[range].last < number) ++range;
+        ranges[range].weight -= weights_.first[hot].part;
+        const Label others = write(ranges, size, hot + 1);
+        return out_.jump(BPF_JEQ, number, blocks_.label(ranges[range].leaf), others);
+    }
+
     /// The place that halves the weight of more ranges than a plan takes.
     static constexpr std::size_t halve(const Range* ranges, std::size_t size) noexcept {
-        std::uint32_t total = 0;
-        for (std::size_t i = 0; i < size; ++i) total += ranges[i].weight;
+        const std::uint32_t whole = total(ranges, size);
         std::uint32_t left = ranges[0].weight;
         std::size_t middle = 1;
-        while (middle + 1 < size && 2 * left + ranges[middle].weight <= total) left += ranges[middle++].weight;
+        while (middle + 1 < size && 2 * left + ranges[middle].weight <= whole) left += ranges[middle++].weight;
         return middle;
+    }
+
+    static constexpr std::uint32_t total(const Range* ranges, std::size_t size) noexcept {
+        std::uint32_t sum = 0;
+        for (std::size_t i = 0; i < size; ++i) sum += ranges[i].weight;
+        return sum;
     }
 
     Emitter<capacity>& out_;
     Blocks& blocks_;
+    policy::WeightList weights_;
 };
 
 }  // namespace sysguard::filter::detail
