@@ -1,26 +1,34 @@
 #pragma once
 
+#include "../abi/architecture.hpp"
 #include "../policy/view.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
+
+#include <linux/seccomp.h>
 
 namespace sysguard::filter {
 
-/// Functions of a call's six registers, as reduced ordered decision diagrams over their bits: arguments in their order,
-/// the highest bit first. Two functions of one diagram are the same for all registers exactly where they are the same
-/// node (R. E. Bryant, "Graph-Based Algorithms for Boolean Function Manipulation", 1986). Not thread-safe.
+/// Functions of what a filter sees of a call, as reduced ordered decision diagrams over its bits: the architecture, the
+/// number, the arguments in their order, the highest bit first. Two functions of one diagram are the same for all calls
+/// exactly where they are the same node (R. E. Bryant, "Graph-Based Algorithms for Boolean Function Manipulation",
+/// 1986). Not thread-safe.
 class Diagram {
 public:
-    /// A function. One that is the same for all registers is an end: `no`, `yes`, or what `end` made.
+    /// A function. One that is the same for all calls is an end: `no`, `yes`, or what `end` made.
     using Node = std::uint32_t;
     static constexpr Node no = 0;
     static constexpr Node yes = 1;
 
-    static constexpr unsigned bits = 64;  ///< of a register
+    static constexpr unsigned bits = 64;                       ///< of a position
+    static constexpr unsigned of_number = abi::max_arguments;  ///< the position of the call's number, of 32 bits
+    static constexpr unsigned of_architecture = abi::max_arguments + 1;  ///< and of AUDIT_ARCH_*
 
     Diagram() : nodes_{{ends, 0, 0}, {ends, 1, 0}} {}
 
@@ -33,8 +41,9 @@ public:
     bool is_end(Node node) const noexcept { return nodes_[node].level == ends; }
     std::uint32_t value(Node end) const noexcept { return nodes_[end].low; }
 
-    /// The argument and the bit, 0 to 63, that a node which is no end looks at.
-    unsigned position(Node node) const noexcept { return nodes_[node].level / bits; }
+    /// What a node that is no end looks at: an argument (0 to 5), `of_number` or `of_architecture`, and which bit (0 to
+    /// 63).
+    unsigned position(Node node) const noexcept { return position_at(nodes_[node].level); }
     unsigned bit(Node node) const noexcept { return bits - 1 - nodes_[node].level % bits; }
 
     /// What a node that is no end becomes where its bit is set, or not.
@@ -55,12 +64,34 @@ public:
         return made;
     }
 
-    /// Whether `low <= (argument & mask) <= high`, unsigned.
+    /// What a function becomes where all of a position is known, and of all that come before it.
+    Node given(Node node, unsigned position, std::uint64_t value) const noexcept {
+        while (!is_end(node) && this->position(node) == position) node = where(node, (value >> bit(node) & 1) != 0);
+        return node;
+    }
+
+    /// The values of the ends that a function has, each once.
+    std::vector<std::uint32_t> values(Node node) const {
+        std::vector<std::uint32_t> found;
+        std::unordered_set<Node> seen{node};
+        for (std::vector<Node> left{node}; !left.empty();) {
+            const Node next = left.back();
+            left.pop_back();
+            if (is_end(next)) found.push_back(value(next));
+            if (is_end(next)) continue;
+            for (const Node below : {nodes_[next].low, nodes_[next].high})
+                if (seen.insert(below).second) left.push_back(below);
+        }
+        std::sort(found.begin(), found.end());
+        return found;
+    }
+
+    /// Whether `low <= (value & mask) <= high`, unsigned.
     Node range(unsigned position, std::uint64_t mask, std::uint64_t low, std::uint64_t high) {
         Node above = yes;
         Node under = yes;
         for (unsigned bit = 0; bit < bits; ++bit) {
-            const std::uint32_t level = position * bits + bits - 1 - bit;
+            const std::uint32_t level = level_of(position, bit);
             const bool low_bit = (low >> bit & 1) != 0;
             const bool high_bit = (high >> bit & 1) != 0;
             const bool looked_at = (mask >> bit & 1) != 0;
@@ -122,24 +153,63 @@ public:
         return decided;
     }
 
-    /// Registers for which two functions differ, or none where there are no such: `registers` gets them.
-    bool differ(Node a, Node b, std::uint64_t (&registers)[abi::max_arguments]) const noexcept {
-        for (std::uint64_t& value : registers) value = 0;
-        if (a == b) return false;
+    /// What a policy says of every call, with `end_of(decision)` for each decision.
+    template <class EndOf>
+    Node policy(const policy::View& view, const EndOf& end_of) {
+        constexpr std::uint64_t word = 0xffffffff;
+        Node decided = end_of(policy::unknown_call);
+        if (abi::native_abi == abi::Abi::x86_64)
+            decided = choose(range(of_number, word, abi::x32_bit, word), end_of(view.foreign), decided);
+        decided = choose(range(of_number, word, policy::skipped_call, policy::skipped_call), end_of(skipped), decided);
+        const Node unknown = end_of(policy::unknown_call);
+        const auto says = [&](std::uint32_t call) {
+            return abi::is_known(static_cast<int>(call)) ? this->call(view, static_cast<int>(call), end_of) : unknown;
+        };
+        Node same = says(0);
+        for (std::uint32_t first = 0, next = 1; first < abi::native_limit; ++next) {
+            const bool more = next < abi::native_limit;
+            const Node node = more ? says(next) : no;
+            if (more && node == same) continue;
+            decided = choose(range(of_number, word, first, next - 1), same, decided);
+            same = node;
+            first = next;
+        }
+        constexpr std::uint32_t native = abi::audit_architecture(abi::native_abi);
+        return choose(range(of_architecture, word, native, native), decided, end_of(view.foreign));
+    }
+
+    /// A call for which two functions differ; none where they are the same.
+    std::optional<seccomp_data> difference(Node a, Node b) const noexcept {
+        if (a == b) return std::nullopt;
+        std::uint64_t values[abi::max_arguments + 2]{};
         while (!is_end(a) || !is_end(b)) {
             const std::uint32_t level = std::min(nodes_[a].level, nodes_[b].level);
             const bool set = below(a, level, false) == below(b, level, false);
-            if (set) registers[level / bits] |= 1ULL << (bits - 1 - level % bits);
+            if (set) values[position_at(level)] |= 1ULL << (bits - 1 - level % bits);
             a = below(a, level, set);
             b = below(b, level, set);
         }
-        return true;
+        seccomp_data data{};
+        data.nr = static_cast<int>(values[of_number]);
+        data.arch = static_cast<std::uint32_t>(values[of_architecture]);
+        std::copy(values, values + abi::max_arguments, data.args);
+        return data;
     }
 
 private:
-    static constexpr std::uint32_t ends = abi::max_arguments * bits;
-    static constexpr std::size_t max_nodes = 1U << 18;
-    static constexpr std::size_t max_steps = 1U << 19;
+    static constexpr std::uint32_t ends = (abi::max_arguments + 2) * bits;
+    static constexpr std::size_t max_nodes = 1U << 19;
+    static constexpr std::size_t max_steps = 1U << 20;
+    static constexpr Decision skipped{Action::allow};
+
+    static constexpr unsigned position_at(std::uint32_t level) noexcept {
+        const unsigned place = level / bits;
+        return place == 0 ? of_architecture : place == 1 ? of_number : place - 2;
+    }
+    static constexpr std::uint32_t level_of(unsigned position, unsigned bit) noexcept {
+        const unsigned place = position == of_architecture ? 0 : position == of_number ? 1 : position + 2;
+        return place * bits + bits - 1 - bit;
+    }
 
     struct Key {
         std::uint32_t a;
@@ -155,7 +225,7 @@ private:
         }
     };
     struct Place {
-        std::uint32_t level;  ///< `ends`, or 64 times the argument and how many of its bits are higher
+        std::uint32_t level;  ///< the place among all bits, or `ends`
         Node low;             ///< of an end: its value
         Node high;
     };
