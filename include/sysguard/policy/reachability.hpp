@@ -91,6 +91,14 @@ private:
 
 }  // namespace detail
 
+/// Whether there may be a call that gets what a rule says: one that it matches, and that no earlier rule that says
+/// something else always takes.
+template <std::size_t capacity>
+constexpr bool is_reachable(const View& view, const RulesByCall<capacity>& by_call, int rule) {
+    const detail::Reached reached = detail::Reach<capacity>{view, by_call, rule}.check();
+    return reached == detail::Reached::yes || reached == detail::Reached::repeats;
+}
+
 /// Refuses a policy in which some rule can never match, or is always preceded by rules that say something else. A rule
 /// for a family is refused where that is so for each of its calls. Rules that only repeat what earlier ones said are
 /// fine, so that presets may overlap.

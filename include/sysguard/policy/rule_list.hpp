@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sysguard::policy {
@@ -62,6 +63,20 @@ public:
         take(copy);
         context_ = SharedContext::join(context_, copy.context_);
     }
+
+    /// Leaves out the rules for which `unwanted(const RuleRecord&)` returns true; all are there until it has been asked
+    /// about all.
+    template <class Unwanted>
+    void erase_if(const Unwanted& unwanted) {
+        std::vector<RuleRecord> kept;
+        kept.reserve(rules_.size());
+        for (const RuleRecord& rule : rules_)
+            if (!unwanted(rule)) kept.push_back(rule);
+        rules_ = std::move(kept);
+    }
+
+    /// Keeps what handlers of its rules have captured.
+    void keep(const SharedContext& context) { context_ = SharedContext::join(context_, context); }
 
     const RuleRecord* begin() const noexcept { return rules_.data(); }
     const RuleRecord* end() const noexcept { return rules_.data() + rules_.size(); }

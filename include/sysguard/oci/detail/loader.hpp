@@ -1,0 +1,409 @@
+#pragma once
+
+#include "../../abi/table.hpp"
+#include "../../policy/performable.hpp"
+#include "../../policy/rule_list.hpp"
+#include "../conditions.hpp"
+#include "comparison.hpp"
+#include "field.hpp"
+#include "words.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace sysguard::oci::detail {
+
+/// What a profile says, for this architecture and some conditions.
+struct Loaded {
+    RuleList rules{};
+    Decision otherwise{};
+    Decision foreign{Action::kill};
+    std::vector<std::string> unknown_names{};
+    std::vector<std::string> foreign_names{};
+    std::vector<std::string> notes{};
+    bool notifies = false;
+};
+
+/// The host's permitted capabilities.
+inline std::uint64_t host_capabilities() {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    if (::syscall(SYS_capget, &header, data) != 0) throw Error{errno, "find out the host's capabilities (capget)"};
+    return data[0].permitted | std::uint64_t{data[1].permitted} << 32;
+}
+
+/// Reads a profile. All of it is checked, also what the conditions leave out. Each rule keeps its place in the profile
+/// in the notes.
+class Loader {
+public:
+    Loader(const Field& profile, const OciConditions& conditions, Loaded& into)
+        : profile_{profile},
+          kernel_{conditions.kernel},
+          capabilities_{conditions.capabilities.is_kept() ? host_capabilities() : conditions.capabilities.bits()},
+          into_{into} {}
+
+    void load() {
+        profile_.object({"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags",
+                         "listenerPath", "listenerMetadata", "syscalls", "comment"});
+        (void)profile_["comment"].text();
+        into_.otherwise = decision(profile_["defaultAction"], profile_["defaultErrnoRet"], profile_["defaultErrno"]);
+        if (into_.otherwise == Action::handle)
+            profile_["defaultAction"].refuse("SCMP_ACT_NOTIFY is no default: no runtime takes it for one");
+        architectures();
+        flags();
+        if (!profile_["listenerPath"].text().empty() || !profile_["listenerMetadata"].text().empty())
+            note(
+                "listenerPath and listenerMetadata are not used: what the profile notifies of goes to a handler of "
+                "the host's");
+        for (const Field& block : profile_["syscalls"].array()) this->block(block);
+        add_rules();
+        refuse_newer_calls();
+    }
+
+private:
+    struct Draft {
+        int number;
+        std::size_t count;  ///< of nodes
+        policy::BoundNode nodes[1 + abi::max_arguments];
+        Decision decision;
+        std::string place;
+        std::size_t order;  ///< in the profile
+    };
+
+    /// The comparisons of one block, as they stand for one call; false where they can never hold.
+    struct Conjunction {
+        std::size_t count = 0;
+        policy::BoundNode nodes[1 + abi::max_arguments]{};
+        bool possible = true;
+    };
+
+    struct Argument {
+        int index;
+        Operator op;
+        std::uint64_t value;
+        std::uint64_t second;
+        std::string place;
+    };
+
+    void note(std::string text) {
+        if (std::find(into_.notes.begin(), into_.notes.end(), text) == into_.notes.end())
+            into_.notes.push_back(std::move(text));
+    }
+
+    /// Absent: EPERM, as runtimes have it.
+    static Decision decision(const Field& action, const Field& number, const Field& name) {
+        const ActionWord* found = nullptr;
+        for (const ActionWord& each : action_words)
+            if (each.word == action.text()) found = &each;
+        if (action.is_absent()) action.refuse("it is missing: say SCMP_ACT_ERRNO, SCMP_ACT_ALLOW or another action");
+        if (found == nullptr) action.refuse("there is no action " + shown(action.text()));
+        std::int64_t value = -1;
+        if (!number.is_absent()) {
+            if (!found->has_value) number.refuse("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take an errno");
+            value = static_cast<std::int64_t>(number.number(found->action == Action::deny ? abi::max_errno : 0xffff));
+        }
+        if (!name.text().empty()) {
+            const int named = errno_of(name.text());
+            if (!found->has_value) name.refuse("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take an errno");
+            if (named < 0) name.refuse("there is no errno " + shown(name.text()));
+            if (value >= 0 && value != named) name.refuse("it is another errno than the number beside it says");
+            value = named;
+        }
+        if (value < 0) value = EPERM;
+        if (found->action == Action::deny && value == 0) return {Action::fake, 0};
+        return {found->action, found->has_value ? value : 0};
+    }
+
+    void architectures() {
+        const std::vector<Field> list = profile_["architectures"].array();
+        const std::vector<Field> map = profile_["archMap"].array();
+        if (!list.empty() && !map.empty()) profile_["archMap"].refuse("write either architectures or archMap");
+        std::vector<std::string_view> admitted;
+        for (const Field& each : list) admitted.push_back(architecture(each));
+        for (const Field& entry : map) {
+            entry.object({"architecture", "subArchitectures"});
+            const bool here = architecture(entry["architecture"]) == native_architecture;
+            if (here) admitted.push_back(native_architecture);
+            for (const Field& each : entry["subArchitectures"].array()) {
+                const std::string_view word = architecture(each);
+                if (here) admitted.push_back(word);
+            }
+        }
+        if (admitted.empty() && list.empty() && map.empty()) return;  // libseccomp's default: the native one alone
+        bool native = false;
+        for (const std::string_view each : admitted) {
+            native = native || each == native_architecture;
+            if (each != native_architecture)
+                note(std::string{each} + " is not admitted: calls through it are killed, as through any foreign ABI");
+        }
+        if (!native)
+            profile_[list.empty() ? "archMap" : "architectures"].refuse(
+                "it has no " + std::string{native_architecture} +
+                ", which this program runs on: add it, or take a profile "
+                "for this architecture");
+    }
+
+    static std::string_view architecture(const Field& field) {
+        if (index_of(architecture_words, field.text()) < 0)
+            field.refuse("there is no architecture " + shown(field.text()));
+        return field.text() == "SCMP_ARCH_NATIVE" ? native_architecture : field.text();
+    }
+
+    void flags() {
+        for (const Field& flag : profile_["flags"].array()) {
+            const std::string_view word = flag.text();
+            if (word == "SECCOMP_FILTER_FLAG_LOG")
+                note(
+                    "SECCOMP_FILTER_FLAG_LOG is not taken over: calls that are refused are not written to the audit "
+                    "log");
+            else if (word == "SECCOMP_FILTER_FLAG_SPEC_ALLOW")
+                note(
+                    "SECCOMP_FILTER_FLAG_SPEC_ALLOW is not taken over: the mitigation of Speculative Store Bypass "
+                    "stays");
+            else if (word != "SECCOMP_FILTER_FLAG_TSYNC" && word != "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")
+                flag.refuse("there is no flag " + shown(word));
+        }
+    }
+
+    /// Whether one of the conditions of a filter holds (`any`), or all that there are.
+    struct Holds {
+        bool any = false;
+        bool all = true;
+        void add(bool holds) {
+            any = any || holds;
+            all = all && holds;
+        }
+    };
+
+    /// As in setupSeccomp() of moby/profiles: of several architectures one suffices, of several capabilities a block
+    /// that includes needs all, and one excludes.
+    Holds conditions(const Field& filter) {
+        Holds holds;
+        if (filter.is_absent()) return holds;
+        filter.object({"arches", "caps", "minKernel"});
+        const std::vector<Field> machines = filter["arches"].array();
+        bool here = false;
+        for (const Field& machine : machines) {
+            here = here || machine.text() == native_machine;
+            if (index_of(machine_words, machine.text()) < 0)
+                note(machine.place() + ": " + shown(machine.text()) + " is no architecture that sysguard knows");
+        }
+        if (!machines.empty()) holds.add(here);
+        for (const Field& capability : filter["caps"].array()) {
+            const int number = index_of(capability_words, capability.text());
+            if (number < 0)
+                note(capability.place() + ": " + shown(capability.text()) +
+                     " is no capability that sysguard knows: workers do not have it");
+            holds.add(number >= 0 && (capabilities_ >> number & 1) != 0);
+        }
+        const Field least = filter["minKernel"];
+        if (!least.text().empty()) holds.add(!(kernel_ < version(least)));
+        return holds;
+    }
+
+    static KernelVersion version(const Field& field) {
+        KernelVersion version;
+        const std::string_view text = field.text();
+        int* part = &version.version;
+        std::size_t digits = 0;
+        for (const char c : text) {
+            if (c == '.' && part == &version.version && digits > 0) {
+                part = &version.revision;
+                digits = 0;
+            } else if (c >= '0' && c <= '9' && ++digits <= 3) {
+                *part = *part * 10 + (c - '0');
+            } else {
+                digits = 0;
+                break;
+            }
+        }
+        if (part == &version.version || digits == 0)
+            field.refuse("a kernel's version and revision are expected here, such as \"4.8\"");
+        return version;
+    }
+
+    void block(const Field& block) {
+        block.object({"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"});
+        (void)block["comment"].text();
+        std::vector<std::string_view> names;
+        for (const Field& name : block["names"].array()) names.push_back(this->name(name));
+        if (!block["name"].text().empty()) {
+            if (!names.empty()) block["name"].refuse("write either name or names");
+            names.push_back(name(block["name"]));
+        }
+        if (names.empty()) block["names"].refuse("it names no system call");
+        const Decision decision = this->decision(block["action"], block["errnoRet"], block["errno"]);
+        std::vector<Argument> arguments;
+        for (const Field& argument : block["args"].array()) arguments.push_back(this->argument(argument));
+        const Holds excluded = conditions(block["excludes"]);
+        const Holds included = conditions(block["includes"]);
+        if (excluded.any || !included.all) return;
+        for (const std::string_view name : names) rule(block, name, arguments, decision);
+    }
+
+    static std::string_view name(const Field& field) {
+        if (field.text().empty()) field.refuse("the name of a system call is expected here");
+        return field.text();
+    }
+
+    static Argument argument(const Field& field) {
+        field.object({"index", "value", "valueTwo", "op"});
+        Argument argument{static_cast<int>(field["index"].number(abi::max_arguments - 1)), Operator::eq,
+                          field["value"].number(), 0, field.place()};
+        if (!field["valueTwo"].is_absent()) argument.second = field["valueTwo"].number();
+        bool known = false;
+        for (const OperatorWord& each : operator_words) {
+            if (each.word != field["op"].text()) continue;
+            argument.op = each.op;
+            known = true;
+        }
+        if (!known) field["op"].refuse("there is no operator " + shown(field["op"].text()));
+        return argument;
+    }
+
+    void rule(const Field& block, std::string_view name, const std::vector<Argument>& arguments,
+              const Decision& decision) {
+        const abi::Syscall* const call = abi::find(name);
+        if (call == nullptr || call->number() < 0) return absent(name, call != nullptr);
+        highest_ = std::max(highest_, call->number());
+        if (decision == Action::handle) {
+            if (!policy::is_answerable(call->number()))
+                block.refuse("SCMP_ACT_NOTIFY for " + std::string{name} +
+                             ", which the host never answers: a thread could not go on");
+            into_.notifies = true;
+        }
+        bool repeated = false;
+        for (std::size_t i = 0; i < arguments.size(); ++i)
+            for (std::size_t j = 0; j < i; ++j) repeated = repeated || arguments[i].index == arguments[j].index;
+        if (repeated)
+            note(block.place() +
+                 ": several comparisons of one argument: each comparison by itself suffices, as for "
+                 "runc; write them as rules of their own, or as one mask");
+        const std::string place = block.place() + " for " + std::string{name};
+        for (std::size_t first = 0; first < (repeated ? arguments.size() : 1); ++first) {
+            const Conjunction all = repeated ? conjunction(*call, &arguments[first], 1)
+                                             : conjunction(*call, arguments.data(), arguments.size());
+            if (!all.possible) continue;
+            if (drafts_.size() == 4 * RuleList::max_rules)
+                throw Error{E2BIG, "read the profile: it comes to more rules than a policy can have"};
+            Draft draft{call->number(), all.count, {}, decision, place, drafts_.size()};
+            std::copy(all.nodes, all.nodes + all.count, draft.nodes);
+            drafts_.push_back(std::move(draft));
+        }
+    }
+
+    void absent(std::string_view name, bool known) {
+        for (const abi::ForeignSyscall& each : abi::foreign_syscalls) known = known || each.name == name;
+        std::vector<std::string>& list = known ? into_.foreign_names : into_.unknown_names;
+        if (std::find(list.begin(), list.end(), name) == list.end()) list.emplace_back(name);
+    }
+
+    /// All comparisons of some arguments, none twice of one.
+    Conjunction conjunction(const abi::Syscall& call, const Argument* arguments, std::size_t count) {
+        Conjunction all;
+        policy::BoundNode* const joint = all.nodes;
+        std::size_t tests = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            const Argument& argument = arguments[i];
+            const std::uint64_t bits = compared_bits(call, argument.index);
+            const Comparison comparison = compare(argument.index, bits, argument.op, argument.value, argument.second);
+            const std::string where = argument.place + " for " + std::string{call.name};
+            if (comparison.beyond)
+                note(where +
+                     ": the value is none of 32 bits, which is what the kernel reads of this argument: the "
+                     "comparison " +
+                     (comparison.kind == Comparison::Kind::never ? "never" : "always") + " holds");
+            else if (comparison.kind == Comparison::Kind::never)
+                note(where + ": the comparison never holds");
+            note_type(call, argument, where);
+            if (comparison.kind == Comparison::Kind::never) all.possible = false;
+            if (comparison.kind == Comparison::Kind::test) all.nodes[1 + tests++] = comparison.node;
+        }
+        if (tests == 1) all.nodes[0] = all.nodes[1];
+        if (tests > 1) {
+            joint->kind = policy::Node::Kind::all;
+            joint->size = static_cast<std::uint16_t>(1 + tests);
+        }
+        all.count = tests > 1 ? 1 + tests : tests;
+        return all;
+    }
+
+    void note_type(const abi::Syscall& call, const Argument& argument, const std::string& where) {
+        const abi::Argument& of_table = call.arguments[argument.index];
+        if (of_table.name == abi::ArgName::none)
+            note(where + ": the call has no such argument; what the register holds is compared");
+        else if (abi::is_pointer(of_table.type))
+            note(where + ": the argument is a pointer; the address is compared, not what is there");
+        else if (abi::info(of_table.type).kind == abi::TypeInfo::Kind::word)
+            note(where +
+                 ": how much of this argument the kernel reads depends on another one; all 64 bits are compared");
+    }
+
+    /// Sorts the rules so that the first that matches is the strictest that does, and leaves out what is never reached.
+    void add_rules() {
+        std::sort(drafts_.begin(), drafts_.end(), [](const Draft& a, const Draft& b) {
+            if (a.number != b.number) return a.number < b.number;
+            const int difference = strictness(a.decision) - strictness(b.decision);
+            return difference != 0 ? difference > 0 : a.order < b.order;
+        });
+        for (std::size_t i = 0; i < drafts_.size();) {
+            std::size_t end = i;
+            while (end < drafts_.size() && drafts_[end].number == drafts_[i].number) ++end;
+            add_call(i, end);
+            i = end;
+        }
+    }
+
+    void add_call(std::size_t begin, std::size_t end) {
+        std::size_t always = begin;
+        while (always < end && drafts_[always].count != 0) ++always;
+        for (std::size_t i = begin; i < end && i <= always; ++i) {
+            const Draft& draft = drafts_[i];
+            bool repeats = false;
+            for (std::size_t j = begin; j < i; ++j) repeats = repeats || same_condition(drafts_[j], draft);
+            if (!repeats) into_.rules.add(draft.number, draft.nodes, draft.count, false, draft.decision);
+            if (i < always && always < end && strictness(draft.decision) > strictness(drafts_[always].decision))
+                note(draft.place + ": applied, though " + drafts_[always].place +
+                     " has no condition: runtimes that use libseccomp drop the stricter rule");
+        }
+        for (std::size_t i = always + 1; i < end; ++i)
+            if (!(drafts_[i].decision == drafts_[always].decision))
+                note(drafts_[i].place + ": never reached, because " + drafts_[always].place +
+                     " is stricter and has no condition");
+    }
+
+    static bool same_condition(const Draft& a, const Draft& b) {
+        return a.count == b.count && std::equal(a.nodes, a.nodes + a.count, b.nodes);
+    }
+
+    /// Numbers above all that a profile names are newer than the profile: ENOSYS, as runc has it
+    /// (libcontainer/seccomp/patchbpf), where what happens otherwise does not let the call run.
+    void refuse_newer_calls() {
+        if (highest_ <= 0 || strictness(into_.otherwise) <= strictness({Action::trace})) return;
+        std::string names;
+        for (int number = highest_ + 1; number < abi::native_limit; ++number) {
+            if (!abi::is_known(number)) continue;
+            into_.rules.add(number, nullptr, 0, false, policy::unknown_call);
+            names += (names.empty() ? "" : ", ") + std::string{abi::find(number)->name};
+        }
+        if (!names.empty()) note("newer than all that the profile names, and answered with ENOSYS: " + names);
+    }
+
+    const Field& profile_;
+    KernelVersion kernel_;
+    std::uint64_t capabilities_;
+    Loaded& into_;
+    std::vector<Draft> drafts_{};
+    int highest_ = -1;
+};
+
+}  // namespace sysguard::oci::detail

@@ -1,0 +1,253 @@
+#include <sysguard/filter/interpret.hpp>
+#include <sysguard/json.hpp>
+#include <sysguard/sandbox.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "support/probe.hpp"
+#include "support/scratch.hpp"
+#include "support/skip.hpp"
+
+namespace sg = sysguard;
+namespace abi = sysguard::abi;
+namespace arg = sysguard::arg;
+using nlohmann::json;
+using sg::Rule;
+
+namespace {
+
+const std::string path = std::string{SYSGUARD_TEST_PROFILES} + "/docker-default.json";
+
+json document() {
+    std::ifstream file{path};
+    return json::parse(file);
+}
+
+struct Surroundings {
+    sg::OciConditions conditions;
+    std::set<std::string> capabilities;
+};
+
+std::vector<Surroundings> surroundings() {
+    constexpr sg::KernelVersion now{6, 18};
+    std::vector<Surroundings> list = {
+        {{{}, {3, 10}}, {}},
+        {{{}, {4, 7}}, {}},
+        {{{}, {4, 8}}, {}},
+        {{{}, {5, 0}}, {}},
+        {{{CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_BOOT, 38, 39}, now},
+         {"CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_PERFMON", "CAP_BPF"}},
+    };
+    const std::vector<std::pair<int, std::string>> single = {
+        {CAP_CHOWN, "CAP_CHOWN"},
+        {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
+        {CAP_SYS_MODULE, "CAP_SYS_MODULE"},
+        {CAP_SYS_RAWIO, "CAP_SYS_RAWIO"},
+        {CAP_SYS_CHROOT, "CAP_SYS_CHROOT"},
+        {CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
+        {CAP_SYS_PACCT, "CAP_SYS_PACCT"},
+        {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+        {CAP_SYS_BOOT, "CAP_SYS_BOOT"},
+        {CAP_SYS_NICE, "CAP_SYS_NICE"},
+        {CAP_SYS_TIME, "CAP_SYS_TIME"},
+        {CAP_SYS_TTY_CONFIG, "CAP_SYS_TTY_CONFIG"},
+        {CAP_SYSLOG, "CAP_SYSLOG"},
+        {38, "CAP_PERFMON"},
+        {39, "CAP_BPF"},
+    };
+    for (const auto& [number, name] : single) list.push_back({{{number}, now}, {name}});
+    return list;
+}
+
+/// The profile's own semantics, read off the document: all rules whose conditions hold count, the strictest that
+/// matches decides, and what is newer than all that is named does not exist.
+class Meaning {
+public:
+    Meaning(const json& profile, const Surroundings& of) {
+        for (const json& block : profile["syscalls"]) {
+            const json includes = block.value("includes", json::object());
+            const json excludes = block.value("excludes", json::object());
+            if (!holds(includes, of, true) || holds(excludes, of, false)) continue;
+            for (const json& name : block["names"]) {
+                const abi::Syscall* const call = abi::find(name.get<std::string>());
+                const int number = call == nullptr ? -1 : call->number();
+                if (number < 0) continue;
+                highest = std::max(highest, number);
+                rules[number].push_back(parse(block));
+            }
+        }
+        otherwise = SECCOMP_RET_ERRNO | profile["defaultErrnoRet"].get<std::uint32_t>();
+    }
+
+    std::uint32_t decide(int number, const std::uint64_t* registers) const {
+        if (number > highest) return SECCOMP_RET_ERRNO | ENOSYS;
+        std::uint32_t strictest = 0;
+        const auto found = rules.find(number);
+        if (found == rules.end()) return otherwise;
+        for (const Block& block : found->second) {
+            bool all = true;
+            for (const Test& test : block.tests) all = all && compare(test, registers);
+            if (all && (strictest == 0 || block.value < strictest)) strictest = block.value;
+        }
+        return strictest != 0 ? strictest : otherwise;
+    }
+
+    struct Test {
+        int index;
+        std::uint64_t value;
+        std::uint64_t second;
+        char op;
+    };
+    struct Block {
+        std::vector<Test> tests;
+        std::uint32_t value;
+    };
+
+    std::map<int, std::vector<Block>> rules{};
+    int highest = 0;
+    std::uint32_t otherwise = 0;
+
+private:
+    static bool holds(const json& filter, const Surroundings& of, bool all) {
+        std::vector<bool> parts;
+        if (filter.contains("arches")) {
+            bool here = false;
+            for (const json& machine : filter["arches"])
+                here = here || machine == (abi::native_abi == abi::Abi::x86_64 ? "amd64" : "arm64");
+            parts.push_back(here);
+        }
+        if (filter.contains("caps"))
+            for (const json& capability : filter["caps"])
+                parts.push_back(of.capabilities.count(capability.get<std::string>()) != 0);
+        if (filter.contains("minKernel"))
+            parts.push_back(filter["minKernel"] == "4.8" &&
+                            10 * of.conditions.kernel.version + of.conditions.kernel.revision >= 48);
+        for (const bool part : parts)
+            if (part != all) return !all;
+        return all;
+    }
+
+    /// socket's domain, personality's persona and clone's flags are what the profile compares: 32 bits all of them.
+    static bool compare(const Test& test, const std::uint64_t* registers) {
+        const std::uint64_t value = registers[test.index] & 0xffffffff;
+        switch (test.op) {
+            case '=': return value == test.value;
+            case '<': return value < test.value;
+            case '>': return value > test.value;
+            default: return (value & test.value) == test.second;
+        }
+    }
+
+    static Block parse(const json& block) {
+        const bool allows = block["action"] == "SCMP_ACT_ALLOW";
+        REQUIRE((allows || block["action"] == "SCMP_ACT_ERRNO"));
+        Block parsed{{},
+                     allows ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | block.value("errnoRet", std::uint32_t{EPERM})};
+        const std::map<std::string, char> operators = {
+            {"SCMP_CMP_EQ", '='}, {"SCMP_CMP_LT", '<'}, {"SCMP_CMP_GT", '>'}, {"SCMP_CMP_MASKED_EQ", '&'}};
+        for (const json& test : block.value("args", json::array()))
+            parsed.tests.push_back(
+                {test["index"], test["value"], test.value("valueTwo", std::uint64_t{0}), operators.at(test["op"])});
+        return parsed;
+    }
+};
+
+/// Around everything that any rule for the call compares with.
+std::vector<std::uint64_t> boundaries(const Meaning& meaning, int number) {
+    std::set<std::uint64_t> values = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 1ULL << 63, ~0ULL};
+    const auto found = meaning.rules.find(number);
+    if (found != meaning.rules.end())
+        for (const Meaning::Block& block : found->second)
+            for (const auto& [index, value, second, op] : block.tests) {
+                for (const std::uint64_t each : {value - 1, value, value + 1}) values.insert(each);
+                for (unsigned bit = 0; bit < 64; ++bit) {
+                    values.insert(value ^ 1ULL << bit);
+                    values.insert(1ULL << bit);
+                }
+            }
+    return {values.begin(), values.end()};
+}
+
+}  // namespace
+
+TEST_CASE("it says what the profile says, of every call and every boundary of every argument") {
+    const json profile = document();
+    std::size_t probes = 0;
+    for (const Surroundings& of : surroundings()) {
+        const Meaning meaning{profile, of};
+        const sg::DynamicPolicy policy = sg::load_oci_profile(path, of.conditions).policy();
+        const sg::filter::ProgramView program = policy.program();
+        std::size_t wrong = 0;
+        for (int number = 0; number < abi::native_limit; ++number) {
+            if (!abi::is_known(number)) continue;
+            const bool compared = meaning.rules.count(number) != 0 && [&] {
+                for (const Meaning::Block& block : meaning.rules.at(number))
+                    if (!block.tests.empty()) return true;
+                return false;
+            }();
+            for (const std::uint64_t value : boundaries(meaning, number))
+                for (unsigned position = 0; position < (compared ? abi::max_arguments : 1); ++position) {
+                    std::uint64_t registers[abi::max_arguments] = {7, 7, 7, 7, 7, 7};
+                    registers[position] = value;
+                    const std::uint32_t expected = meaning.decide(number, registers);
+                    seccomp_data data{number, abi::audit_architecture(abi::native_abi), 0, {}};
+                    for (unsigned i = 0; i < abi::max_arguments; ++i) data.args[i] = registers[i];
+                    wrong += sg::filter::return_value(policy.decide(number, registers)) != expected;
+                    wrong += sg::filter::interpret(program, data).value != expected;
+                    ++probes;
+                }
+        }
+        CAPTURE(of.capabilities.size());
+        CAPTURE(of.conditions.kernel.version);
+        CHECK(wrong == 0);
+    }
+    CHECK(probes > 50000);
+}
+
+TEST_CASE("the kernel says so, too") {
+    const Surroundings plain{{{}, sg::KernelVersion::running()}, {}};
+    const Meaning meaning{document(), plain};
+    const sg::DynamicPolicy policy = sg::load_oci_profile(path, plain.conditions).policy();
+    std::vector<support::Probe> probes;
+    std::vector<long> expected;
+    const auto add = [&](int number, std::uint64_t first, std::uint64_t others, long result) {
+        probes.push_back({number, {first, others, others, others, others, others}});
+        expected.push_back(result);
+    };
+    for (const abi::Syscall& call : abi::syscalls) {  // what is refused, with arguments that lead nowhere
+        const std::uint64_t nowhere[abi::max_arguments] = {~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL};
+        const int number = call.number();
+        if (number < 0 || call.argument_count() == 0 || number == SYS_personality || number == SYS_socket) continue;
+        const std::uint32_t value = meaning.decide(number, nowhere);
+        if ((value & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO)
+            add(number, ~0ULL, ~0ULL, -static_cast<long>(value & SECCOMP_RET_DATA));
+    }
+    const std::size_t refused = probes.size();
+    CHECK(refused > 30);
+    for (const std::uint64_t domain : boundaries(meaning, SYS_socket)) {
+        const std::uint64_t registers[abi::max_arguments] = {domain, ~0ULL};
+        const bool allowed = meaning.decide(SYS_socket, registers) == SECCOMP_RET_ALLOW;
+        add(SYS_socket, domain, ~0ULL, allowed ? -EINVAL : -EPERM);  // no type of socket is -1
+    }
+    const std::vector<support::Answer> answers = support::make_calls(policy.program(), probes);
+    for (std::size_t i = 0; i < probes.size(); ++i) {
+        CAPTURE(probes[i].number);
+        CAPTURE(probes[i].arguments[0]);
+        CHECK(answers[i].made);
+        if (expected[i] != -EINVAL || answers[i].result != -EAFNOSUPPORT) CHECK(answers[i].result == expected[i]);
+    }
+}
