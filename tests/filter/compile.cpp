@@ -150,6 +150,17 @@ TEST_CASE("rules that say what happens anyhow cost nothing") {
     CHECK(with.program().size == without.program().size);
 }
 
+TEST_CASE("a condition that an earlier rule of the call has already tested costs nothing") {
+    constexpr sg::Policy once{Rule<SYS_kill>{arg::sig == 5}.allow(), Rule<SYS_kill>{arg::pid > 1}.allow(),
+                              sg::otherwise.deny(EPERM)};
+    constexpr sg::Policy again{Rule<SYS_kill>{arg::sig == 5}.allow(), Rule<SYS_kill>{arg::pid > 1}.allow(),
+                               Rule<SYS_kill>{arg::sig == 5}.allow(), sg::otherwise.deny(EPERM)};
+    CHECK(again.program().size == once.program().size);
+    CHECK(value(again.program(), call_data(SYS_kill, 1, 5)) == SECCOMP_RET_ALLOW);
+    CHECK(value(again.program(), call_data(SYS_kill, 2, 4)) == SECCOMP_RET_ALLOW);
+    CHECK(value(again.program(), call_data(SYS_kill, 1, 4)) == denied(EPERM));
+}
+
 TEST_CASE("calls with the same conditions share their code") {
     constexpr sg::Policy one{Rule<sys::fchmodat>{(arg::mode & 06000) == 0 || arg::mode == 01777}.allow(),
                              sg::otherwise.kill()};

@@ -81,7 +81,11 @@ private:
     }
 
     constexpr bool same(const policy::RuleRecord& a, const policy::RuleRecord& b) const noexcept {
-        if (return_value(a) != return_value(b) || a.node_count != b.node_count) return false;
+        return return_value(a) == return_value(b) && same_condition(a, b);
+    }
+
+    constexpr bool same_condition(const policy::RuleRecord& a, const policy::RuleRecord& b) const noexcept {
+        if (a.node_count != b.node_count) return false;
         for (std::size_t i = 0; i < a.node_count; ++i)
             if (!(view_.condition(a)[i] == view_.condition(b)[i])) return false;
         return true;
@@ -90,15 +94,18 @@ private:
     constexpr Label write(const Leaf& leaf) {
         std::int16_t rules[rule_capacity == 0 ? 1 : rule_capacity]{};
         int rule = leaf.block;
+        std::size_t count = 0;
         for (std::size_t i = 0; i < leaf.conditions; ++i) {
-            rules[i] = static_cast<std::int16_t>(rule);
             out_.ret(return_value(view_.rules[rule]));
+            std::size_t earlier = 0;
+            while (earlier < count && !same_condition(view_.rules[rules[earlier]], view_.rules[rule])) ++earlier;
+            if (earlier == count) rules[count++] = static_cast<std::int16_t>(rule);
             rule = by_call_.next(rule);
         }
         ConditionCode<capacity> code{out_};
         Label next = out_.ret(leaf.value);
         bool written = false;
-        for (std::size_t i = leaf.conditions; i-- > 0;) {
+        for (std::size_t i = count; i-- > 0;) {
             const policy::RuleRecord& record = view_.rules[rules[i]];
             const Label yes = out_.ret(return_value(record));
             if (written) next = code.share_load(view_.condition(record), next);
