@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include <sys/syscall.h>
@@ -127,17 +129,21 @@ TEST_CASE("random policies: they exclude each other and say what the rules say")
     std::size_t expressed = 0;
     std::size_t probes = 0;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        support::RandomPolicy random{seed, {SYS_read, SYS_kill, SYS_mmap, SYS_socket, SYS_lseek, SYS_prctl}};
-        const sg::policy::View view = random.make(decisions);
-        const int number = random.used_call();
+        support::RandomPolicy random{support::Choices{seed},
+                                     {SYS_read, SYS_kill, SYS_mmap, SYS_socket, SYS_lseek, SYS_prctl}};
+        const support::LoosePolicy& loose = random.make(decisions);
+        const support::FixedPolicy policy{loose};
+        const sg::policy::View view = policy.view();
+        const int number = random.choices().pick(loose.rules).number;
         for (const bool ordered : {true, false}) {
             const auto list =
                 filter::alternatives(view, number, {.rest = view.otherwise, .ordered = ordered, .most = 2000});
             if (!list) continue;
             ++expressed;
             for (int i = 0; i < 200; ++i) {
+                const seccomp_data input = random.input(number);
                 std::uint64_t registers[6];
-                for (std::uint64_t& value : registers) value = random.argument();
+                std::copy(std::begin(input.args), std::end(input.args), registers);
                 const Said said = say(*list, view.otherwise, registers);
                 ++probes;
                 if (said.decision == sg::policy::decide(view, number, registers) && said.holding <= 1) continue;

@@ -1,12 +1,12 @@
 #include <sysguard/abi/architecture.hpp>
+#include <sysguard/filter/disassemble.hpp>
 #include <sysguard/filter/interpret.hpp>
 
 #include <doctest/doctest.h>
 
-#include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include <linux/filter.h>
@@ -16,19 +16,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/probe.hpp"
+#include "support/environment.hpp"
+#include "support/kernel_judge.hpp"
+#include "support/random_program.hpp"
 
+namespace abi = sysguard::abi;
 namespace filter = sysguard::filter;
 
 namespace {
 
-using Code = std::vector<sock_filter>;
+using support::Code;
 
 constexpr std::uint16_t load_argument = BPF_LD | BPF_W | BPF_ABS;
 
-filter::ProgramView view(const Code& code) {
-    return {code.data(), code.size()};
-}
+using support::view;
 
 std::uint32_t run(const Code& code, const seccomp_data& data = {}) {
     const filter::Verdict verdict = filter::interpret(view(code), data);
@@ -199,69 +200,84 @@ TEST_CASE("live: what the kernel takes as a filter, and what it does not") {
 }
 
 TEST_CASE("live: random programs come to what the kernel comes to") {
-    std::mt19937_64 random{20261120};
-    const auto below = [&](std::uint64_t limit) { return static_cast<std::uint32_t>(random() % limit); };
-    const std::uint16_t operations[] = {BPF_ADD, BPF_SUB, BPF_MUL, BPF_AND, BPF_OR, BPF_XOR, BPF_LSH, BPF_RSH, BPF_DIV};
-    const std::uint16_t comparisons[] = {BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JSET};
-    for (int round = 0; round < 150; ++round) {
-        // All calls but one pass; that one fails with an error that the program computes from the arguments.
-        Code code{{load_argument, 0, 0, 0}, {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_getppid}, ret(SECCOMP_RET_ALLOW)};
-        for (std::uint32_t word = 0; word < 16; ++word) {
-            code.push_back({load_argument, 0, 0, 16 + 4 * below(12)});
-            code.push_back({BPF_ST, 0, 0, word});
-        }
-        for (int i = 0; i < 60; ++i) {
-            const std::uint16_t source = below(2) != 0 ? BPF_X : BPF_K;
-            switch (below(8)) {
-                case 0: code.push_back({load_argument, 0, 0, below(2) != 0 ? 4 * below(2) : 16 + 4 * below(12)}); break;
-                case 1: code.push_back({BPF_LD | BPF_MEM, 0, 0, below(16)}); break;
-                case 2: code.push_back({BPF_LDX | BPF_MEM, 0, 0, below(16)}); break;
-                case 3: code.push_back({BPF_ST, 0, 0, below(16)}); break;
-                case 4:
-                    code.push_back(
-                        {static_cast<std::uint16_t>(BPF_MISC | (below(2) != 0 ? BPF_TAX : BPF_TXA)), 0, 0, 0});
-                    break;
-                case 5: {
-                    const auto ahead = [&] {
-                        return static_cast<std::uint8_t>(below(static_cast<std::uint64_t>(60 - i)));
-                    };
-                    const std::uint8_t yes = ahead();
-                    const std::uint8_t no = ahead();
-                    code.push_back(
-                        {static_cast<std::uint16_t>(BPF_JMP | comparisons[below(4)] | source), yes, no, below(100)});
-                    break;
-                }
-                default: {
-                    const std::uint16_t operation = operations[below(std::size(operations))];
-                    const bool shift = operation == BPF_LSH || operation == BPF_RSH;
-                    if (operation == BPF_DIV && source == BPF_X)
-                        code.push_back(load_x(1 + below(1000)));
-                    else
-                        code.push_back({static_cast<std::uint16_t>(BPF_ALU | operation | source), 0, 0,
-                                        shift ? below(32) : 1 + below(0xffffffff)});
-                    break;
-                }
-            }
-        }
-        code.push_back({BPF_ALU | BPF_AND | BPF_K, 0, 0, 0x7ff});
-        code.push_back({BPF_ALU | BPF_OR | BPF_K, 0, 0, SECCOMP_RET_ERRNO | 0x800});
-        code.push_back({BPF_RET | BPF_A, 0, 0, 0});
+    const support::KernelJudge kernel;
+    const std::uint64_t seed = support::first_seed();
+    const std::uint64_t rounds = support::rounds(1500);
+    std::size_t probes = 0;
+    std::size_t divisions_by_zero = 0;
+    std::size_t disagreements = 0;
+    for (std::uint64_t round = 0; round < rounds && disagreements == 0; ++round) {
+        support::RandomProgram random{support::Choices{seed + round}};
+        const Code code = random.make();
         REQUIRE(filter::is_valid(view(code)));
-        std::vector<support::Probe> probes(20);
-        for (support::Probe& probe : probes) {
-            probe.number = SYS_getppid;
-            for (std::uint64_t& argument : probe.arguments) argument = below(3) == 0 ? below(100) : random();
+        const Code whole = support::KernelJudge::only_here(code);
+        std::vector<seccomp_data> inputs;
+        std::vector<seccomp_data> deadly;
+        for (int i = 0; i < 40; ++i) {
+            const seccomp_data input = random.input(abi::audit_architecture(abi::native_abi));
+            if (!support::KernelJudge::decides(input)) continue;
+            (filter::interpret(view(code), input).value == 0 ? deadly : inputs).push_back(input);
         }
-        const std::vector<support::Answer> answers = support::make_calls(view(code), probes);
-        for (std::size_t i = 0; i < probes.size(); ++i) {
-            seccomp_data data{};
-            data.nr = SYS_getppid;
-            data.arch = sysguard::abi::audit_architecture(sysguard::abi::native_abi);
-            for (int a = 0; a < 6; ++a) data.args[a] = probes[i].arguments[a];
-            const filter::Verdict verdict = filter::interpret(view(code), data);
-            CAPTURE(round);
-            REQUIRE(answers[i].made);
-            CHECK(static_cast<long>(verdict.value & SECCOMP_RET_DATA) == -answers[i].result);
+        const std::vector<long> answers = kernel.answers(whole, inputs);
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            const std::uint32_t value = filter::interpret(view(code), inputs[i]).value;
+            const bool same = static_cast<long>(value & SECCOMP_RET_DATA) == -answers[i];
+            if (!same)
+                MESSAGE("seed " << seed + round << ", " << support::text(inputs[i]) << ": " << support::hex(value)
+                                << ", and live " << answers[i] << ":\n"
+                                << filter::disassemble(view(code)));
+            disagreements += !same;
+            ++probes;
+        }
+        if (deadly.empty()) continue;
+        ++divisions_by_zero;
+        CAPTURE(seed + round);
+        CHECK(kernel.signal_of(whole, deadly[0]) == SIGSYS);
+    }
+    MESSAGE(rounds << " programs from seed " << seed << "; calls on which interpreter and live kernel agree: "
+                   << probes - disagreements << "; " << divisions_by_zero << " programs divide by zero");
+    CHECK(disagreements == 0);
+    CHECK(probes > rounds * 20);
+    CHECK(divisions_by_zero > rounds / 100);
+}
+
+TEST_CASE("live: the kernel takes of random programs what counts as valid, and nothing else") {
+    struct Taken {
+        bool by_kernel[64];
+    };
+    const support::Shared<Taken> taken;
+    const std::uint64_t seed = support::first_seed();
+    const std::uint64_t rounds = support::rounds(400);
+    std::size_t valid = 0;
+    std::size_t disagreements = 0;
+    for (std::uint64_t round = 0; round < rounds && disagreements == 0; ++round) {
+        support::RandomProgram random{support::Choices{seed + round}};
+        std::vector<Code> programs(std::size(taken->by_kernel));
+        for (Code& code : programs) code = support::KernelJudge::only_here(random.make_doubtful());
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            for (std::size_t i = 0; i < programs.size(); ++i) {
+                const sock_fprog filter{static_cast<unsigned short>(programs[i].size()), programs[i].data()};
+                taken->by_kernel[i] = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0;
+            }
+            ::_exit(0);
+        }
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        REQUIRE(status == 0);
+        for (std::size_t i = 0; i < programs.size(); ++i) {
+            const bool says = filter::is_valid(view(programs[i]));
+            if (says != taken->by_kernel[i])
+                MESSAGE("seed " << seed + round << ", the kernel says " << taken->by_kernel[i] << ":\n"
+                                << filter::disassemble(view(programs[i])));
+            disagreements += says != taken->by_kernel[i];
+            valid += says;
         }
     }
+    const std::size_t programs = rounds * std::size(taken->by_kernel);
+    MESSAGE(programs << " programs from seed " << seed << ", " << valid << " of them valid");
+    CHECK(disagreements == 0);
+    CHECK(valid > programs / 20);
+    CHECK(valid < programs / 2);
 }

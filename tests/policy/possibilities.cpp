@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -162,18 +164,23 @@ TEST_CASE("what is too intricate to search is possible") {
 
 TEST_CASE("whatever becomes of some call is possible, and each decision is named") {
     const std::vector<int> calls{sys::read, sys::lseek, sys::socket, sys::kill, sys::fchmodat, sys::fchmod, sys::mmap};
-    support::RandomPolicy random{20261124, calls};
+    support::RandomPolicy random{support::Choices{20261124}, calls};
     std::size_t exact = 0;
     std::size_t impossible = 0;
     for (int round = 0; round < 3000; ++round) {
-        const sg::policy::View view = random.make({{sg::Action::allow}, {sg::Action::deny, EPERM}, {sg::Action::kill}});
+        const support::LoosePolicy& loose =
+            random.make({{sg::Action::allow}, {sg::Action::deny, EPERM}, {sg::Action::kill}});
+        const support::FixedPolicy policy{loose};
+        const sg::policy::View view = policy.view();
         const Possibilities can{view};
-        const int number = random.used_call();
-        const Known known{abi::find(number)->arguments[random.below(3)].name, random.argument() & 0xff0000ff, 0};
+        support::Choices& choices = random.choices();
+        const int number = choices.pick(loose.rules).number;
+        const Known known{abi::find(number)->arguments[choices.below(3)].name, choices.number() & 0xff0000ff, 0};
         bool seen[2] = {false, false};
         for (int i = 0; i < 40; ++i) {
+            const seccomp_data input = random.input(number);
             std::uint64_t arguments[6];
-            for (std::uint64_t& argument : arguments) argument = random.argument();
+            std::copy(std::begin(input.args), std::end(input.args), arguments);
             const int position = abi::find(number)->position(known.argument);
             if (position >= 0) arguments[position] &= ~known.mask;
             const sg::Decision decision = sg::policy::decide(view, number, arguments);

@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <new>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -20,7 +19,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,27 +26,12 @@
 #include <unistd.h>
 
 #include "support/helpers.hpp"
+#include "support/shared.hpp"
 #include "support/skip.hpp"
 #include "support/sockets.hpp"
 #include "support/workers.hpp"
 
 namespace support {
-
-/// Memory that the host shares with the functions that it starts.
-template <class T>
-class Shared {
-public:
-    Shared()
-        : value_{new (::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) T{}} {}
-    Shared(const Shared&) = delete;
-    Shared& operator=(const Shared&) = delete;
-    ~Shared() { ::munmap(value_, sizeof(T)); }
-    T& operator*() const noexcept { return *value_; }
-    T* operator->() const noexcept { return value_; }
-
-private:
-    T* value_;
-};
 
 inline int entries(const char* path) {
     int count = 0;
