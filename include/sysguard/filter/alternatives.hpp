@@ -54,11 +54,12 @@ struct AlternativesForm {
 
 namespace detail {
 
-/// Finds the alternatives that lead through a diagram.
+/// Finds the alternatives that lead through a diagram. `DecisionOf` yields what the value of an end stands for.
+template <class DecisionOf>
 class AlternativesSearch {
 public:
-    AlternativesSearch(const Diagram& diagram, const std::vector<Decision>& decisions, const AlternativesForm& form)
-        : diagram_{diagram}, decisions_{decisions}, form_{form} {}
+    AlternativesSearch(const Diagram& diagram, const DecisionOf& decision_of, const AlternativesForm& form)
+        : diagram_{diagram}, decision_of_{decision_of}, form_{form} {}
 
     /// False where there are too many.
     bool run(Diagram::Node node) { return go(node) && found_.size() <= form_.most; }
@@ -77,7 +78,7 @@ private:
     bool go(Node node) {
         if (is_rest(node)) return true;
         if (diagram_.is_end(node)) {
-            found_.push_back({path_, decisions_[diagram_.value(node)]});
+            found_.push_back({path_, decision_of_(diagram_.value(node))});
             return found_.size() <= form_.most;
         }
         const unsigned position = diagram_.position(node);
@@ -95,7 +96,7 @@ private:
     }
 
     bool is_rest(Node node) const noexcept {
-        return form_.rest && diagram_.is_end(node) && decisions_[diagram_.value(node)] == *form_.rest;
+        return form_.rest && diagram_.is_end(node) && decision_of_(diagram_.value(node)) == *form_.rest;
     }
 
     /// The ways through the bits of one argument.
@@ -159,7 +160,7 @@ private:
     static constexpr std::size_t max_steps = 1U << 18;
 
     const Diagram& diagram_;
-    const std::vector<Decision>& decisions_;
+    const DecisionOf& decision_of_;
     const AlternativesForm& form_;
     std::vector<Comparison> path_{};
     std::vector<Alternative> found_{};
@@ -167,6 +168,17 @@ private:
 };
 
 }  // namespace detail
+
+/// A function of the six registers as alternatives that exclude each other; `decision_of(value)` is what the value of
+/// an end stands for. None where that takes more than `form.most`. Thread-safe.
+template <class DecisionOf>
+std::optional<std::vector<Alternative>> alternatives(const Diagram& diagram, Diagram::Node node,
+                                                     const DecisionOf& decision_of, const AlternativesForm& form = {}) {
+    if (!diagram.complete()) return std::nullopt;
+    detail::AlternativesSearch<DecisionOf> search{diagram, decision_of, form};
+    if (!search.run(node)) return std::nullopt;
+    return search.take();
+}
 
 /// The rules for one call of the table, whose first match decides, as alternatives that exclude each other and thus
 /// have no order: what libseccomp and OCI profiles can say. For all registers at most one alternative holds, and its
@@ -183,10 +195,8 @@ inline std::optional<std::vector<Alternative>> alternatives(const policy::View& 
         return diagram.end(index);
     };
     const Diagram::Node root = diagram.call(view, number, end_of);
-    if (!diagram.complete()) return std::nullopt;
-    detail::AlternativesSearch search{diagram, decisions, form};
-    if (!search.run(root)) return std::nullopt;
-    return search.take();
+    return alternatives(
+        diagram, root, [&](std::uint32_t value) { return decisions[value]; }, form);
 }
 
 }  // namespace sysguard::filter
