@@ -86,7 +86,7 @@ public:
 
     /// Answers later: see Deferred. To be returned as the verdict too: `return later.pending();`. From then on what the
     /// call leads to is to be looked at through `later.call()`; through this it throws `Error`, which refuses the call.
-    /// Throws std::bad_alloc.
+    /// Throws std::bad_alloc, and `Error` (EINVAL) where a further handler is asked (libseccomp.hpp).
     Deferred defer() const;
 
     /// It is performed on the worker's behalf, or fails with ENOSYS where it is none of those that can be

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../abi/error.hpp"
 #include "../abi/take.hpp"
 #include "answer.hpp"
 #include "call.hpp"
@@ -7,6 +8,7 @@
 #include "line.hpp"
 #include "pending.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <utility>
@@ -106,6 +108,8 @@ private:
 };
 
 inline Deferred AnyCall::defer() const {
+    if (pending_->is_for_now)
+        throw Error{EINVAL, "defer a call: a handler of the policy's, too, decides it, as soon as this one has"};
     const supervise::LineShare line = pending_->line;
     const std::uint64_t id = pending_->id;
     auto* const moved = new supervise::Pending{std::move(*pending_)};

@@ -49,6 +49,7 @@ struct Pending {
     int write_error = 0;                 ///< errno of the first write to its memory that failed
     bool is_deferred = false;            ///< its copies have gone to who answers it later
     bool is_dropped = false;             ///< who was to answer it later has gone while its handler ran
+    bool is_for_now = false;             ///< nobody may answer it later: somebody else is asked, too
 
     Copied copies[abi::max_arguments]{};
     SocketAddress address{};
