@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,20 @@ public:
     filter::ProgramView program() const noexcept { return {code_.data(), code_.size()}; }
 
     policy::View view() const noexcept { return {rules_.begin(), rules_.size(), rules_.nodes(), otherwise_, foreign_}; }
+
+    /// What the policy does, in plain words, for a review: filter::explain. Needs <sysguard/explain.hpp>.
+    template <class Words = InWords<void>>
+    std::string explain() const {
+        if constexpr (policy::detail::has_words<Words>()) return Words::explain(view(), program());
+        return {};
+    }
+
+    /// The filter's instructions: filter::disassemble. Needs <sysguard/explain.hpp>.
+    template <class Words = InWords<void>>
+    std::string disassemble() const {
+        if constexpr (policy::detail::has_words<Words>()) return Words::disassemble(view(), program());
+        return {};
+    }
 
     /// What the handlers have captured.
     policy::SharedContext context() const noexcept { return rules_.context(); }

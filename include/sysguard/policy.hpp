@@ -10,6 +10,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 namespace sysguard {
@@ -39,6 +40,10 @@ inline constexpr EndingMaker<false> otherwise;
 /// What a call through a foreign ABI gets (x32, or 32-bit on a 64-bit kernel), whose numbers mean other calls.
 /// Optional; without it, `foreign.kill()`.
 inline constexpr EndingMaker<true> foreign;
+
+/// What explains a policy: <sysguard/explain.hpp>.
+template <class Late>
+struct InWords;
 
 namespace policy::detail {
 
@@ -91,6 +96,17 @@ constexpr Decision decide_call(const View& view, Arguments... arguments) noexcep
     return policy::decide(view, number, registers);
 }
 
+/// Whether what explains a policy is there.
+template <class Words>
+constexpr bool has_words() noexcept {
+    constexpr bool included = requires {
+        sizeof(Words);
+    };
+    static_assert(included,
+                  "explain() and disassemble() are in a header of their own: #include <sysguard/explain.hpp>");
+    return included;
+}
+
 }  // namespace policy::detail
 
 /// Rules in their order and what happens otherwise, with the filter that they compile to. The first rule that matches a
@@ -135,6 +151,20 @@ public:
         return {rules_.begin(), rules_.size(), rules_.nodes(), otherwise_, foreign_};
     }
 
+    /// What the policy does, in plain words, for a review: filter::explain. Needs <sysguard/explain.hpp>.
+    template <class Words = InWords<void>>
+    std::string explain() const {
+        if constexpr (policy::detail::has_words<Words>()) return Words::explain(view(), program());
+        return {};
+    }
+
+    /// The filter's instructions: filter::disassemble. Needs <sysguard/explain.hpp>.
+    template <class Words = InWords<void>>
+    std::string disassemble() const {
+        if constexpr (policy::detail::has_words<Words>()) return Words::disassemble(view(), program());
+        return {};
+    }
+
     /// What the handlers have captured.
     policy::SharedContext context() const noexcept { return rules_.contexts().context(); }
 
@@ -176,9 +206,10 @@ private:
     }
     template <class T>
     constexpr void take(const T&, policy::WeightList&) noexcept {
-        static_assert(policy::detail::never<T>,
-                      "a policy is made of rules with their endings, sg::allow<...>, presets and other groups, sg::weights, "
-                      "sg::foreign and sg::otherwise with theirs: sg::otherwise.kill()");
+        static_assert(
+            policy::detail::never<T>,
+            "a policy is made of rules with their endings, sg::allow<...>, presets and other groups, sg::weights, "
+            "sg::foreign and sg::otherwise with theirs: sg::otherwise.kill()");
     }
 
     Rules<rule_capacity, node_capacity, with_contexts> rules_;

@@ -35,7 +35,8 @@ constexpr const char* name(Action action) noexcept {
     return "?";
 }
 
-/// An action with its value: the errno of `deny`, the result of `fake`, what `trap` and `trace` tell.
+/// An action with its value: the errno of `deny`, the result of `fake`, what `trap` and `trace` tell; of `handle`, 1
+/// where somebody is asked.
 struct Decision {
     Action action = Action::kill;
     std::int64_t value = 0;

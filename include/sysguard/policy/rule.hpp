@@ -173,7 +173,7 @@ public:
         } else {
             if (std::is_constant_evaluated())
                 mistake::a_handler_that_captures_something_is_made_at_run_time(this->first_number());
-            return a_handler_that_captures_something_is_made_at_run_time(std::move(handler));
+            return a_handler_that_captures_something_is_made_at_run_time(std::move(handler), {Action::handle});
         }
     }
 
@@ -190,7 +190,8 @@ public:
                       "this call cannot be asked about: a yes would let the kernel read its pointers again, "
                       "which may lead to something else by then, and the host cannot perform it");
         check_handler<AskingHandler<Asker>>();
-        return a_handler_that_captures_something_is_made_at_run_time(AskingHandler<Asker>{std::move(asker), how});
+        return a_handler_that_captures_something_is_made_at_run_time(AskingHandler<Asker>{std::move(asker), how},
+                                                                     {Action::handle, 1});
     }
 
     template <abi::ArgName name, abi::ArgName lead>
@@ -201,12 +202,12 @@ public:
 private:
     /// Where the policy is a constant, GCC shows no more than the name of what is no constant.
     template <class F>
-    auto a_handler_that_captures_something_is_made_at_run_time(F handler) const {
+    auto a_handler_that_captures_something_is_made_at_run_time(F handler, const Decision& decision) const {
         const SharedContext context = SharedContext::make(std::move(handler));
         const auto invoke = [](const void* held, const AnyCall& call) -> VerdictOf<F> {
             return (*static_cast<const F*>(held))(Call<target>{call});
         };
-        auto rules = this->template ending<true>({Action::handle}, {invoke, context.template get<F>()});
+        auto rules = this->template ending<true>(decision, {invoke, context.template get<F>()});
         rules.contexts().shared = context;
         return rules;
     }
