@@ -38,11 +38,9 @@ filter::ProgramView view_of(const Code& code) {
     return {code.data(), code.size()};
 }
 
-template <std::size_t rules>
 Code compiled(const sg::policy::View& view) {
     static filter::Program<filter::max_instructions> program;
-    program.size = 0;
-    filter::compile(view, sg::policy::RulesByCall<rules>{view}, program);
+    filter::compile(view, sg::policy::RulesByCall<512>{view}, program);
     return {program.code, program.code + program.size};
 }
 
@@ -90,16 +88,16 @@ TEST_CASE("the combined filter returns what the kernel makes of the two") {
     std::mt19937_64 pick{1};
     std::size_t probes = 0;
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-        support::RandomPolicy random{seed, calls};
+        support::RandomPolicy random{support::Choices{seed}, calls};
         const Code earlier = random_context(pick, calls);
-        const Code later = compiled<64>(random.make(decisions));
+        const Code later = support::FixedPolicy{random.make(decisions)}.compile();
         const Code both = filter::combine(view_of(earlier), view_of(later));
         REQUIRE(filter::is_valid(view_of(both)));
         for (int i = 0; i < 40; ++i) {
-            seccomp_data data{random.pick(calls), native, 0, {}};
-            if (random.below(8) == 0) data.nr = static_cast<int>(pick());
-            if (random.below(20) == 0) data.arch ^= 1U << random.below(32);
-            for (auto& argument : data.args) argument = random.below(3) == 0 ? random.below(4) : random.argument();
+            seccomp_data data = random.input();
+            if (pick() % 8 == 0) data.nr = static_cast<int>(pick());
+            for (auto& argument : data.args)
+                if (pick() % 3 == 0) argument = pick() % 4;
             const filter::Verdict first = filter::interpret(view_of(earlier), data);
             const filter::Verdict second = filter::interpret(view_of(later), data);
             const filter::Verdict combined = filter::interpret(view_of(both), data);
@@ -163,8 +161,7 @@ TEST_CASE("and so does the kernel, with two filters on") {
 
 TEST_CASE("a filter that refuses more is short, and what both allow is cached") {
     const support::LargePolicy rules = support::large_policy();
-    const Code large =
-        compiled<512>({rules.begin(), rules.size(), rules.nodes(), {Action::deny, EPERM}, {Action::kill}});
+    const Code large = compiled({rules.begin(), rules.size(), rules.nodes(), {Action::deny, EPERM}, {Action::kill}});
     const Code dead{{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS}};
     CHECK(filter::combine(view_of(dead), view_of(large)).size() == 1);
     CHECK(filter::combine(view_of(large), view_of(dead)).size() == 1);

@@ -1,12 +1,13 @@
-#include <sysguard/filter/compile.hpp>
 #include <sysguard/filter/libseccomp_context.hpp>
 #include <sysguard/filter/recover.hpp>
 #include <sysguard/policy.hpp>
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include <sys/syscall.h>
@@ -65,20 +66,21 @@ TEST_CASE("what libseccomp makes of a context is known again as rules") {
 TEST_CASE("rules of random filters say what the filters return") {
     int said = 0;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
-        support::RandomPolicy random{seed, {SYS_read, SYS_kill, SYS_mmap, SYS_socket, SYS_lseek}};
-        const sg::policy::View view =
+        support::RandomPolicy random{support::Choices{seed}, {SYS_read, SYS_kill, SYS_mmap, SYS_socket, SYS_lseek}};
+        const support::LoosePolicy& loose =
             random.make({{Action::allow}, {Action::kill_now}, {Action::deny, EPERM}, {Action::trap, 3}});
-        static filter::Program<filter::max_instructions> program;
-        program.size = 0;
-        filter::compile(view, sg::policy::RulesByCall<64>{view}, program);
-        const filter::Recovered recovered{program};
-        const int number = random.used_call();
+        const support::FixedPolicy fixed{loose};
+        const sg::policy::View view = fixed.view();
+        const std::vector<sock_filter> program = fixed.compile();
+        const filter::Recovered recovered{{program.data(), program.size()}};
+        const int number = random.choices().pick(loose.rules).number;
         sg::RuleList rules;
         if (!recovered.complete() || !recovered.append_rules(rules, number, nothing)) continue;
         ++said;
         for (int i = 0; i < 100; ++i) {
+            const seccomp_data input = random.input(number);
             std::uint64_t registers[6];
-            for (std::uint64_t& value : registers) value = random.argument();
+            std::copy(std::begin(input.args), std::end(input.args), registers);
             CHECK(sg::policy::decide(view_of(rules), number, registers) == sg::policy::decide(view, number, registers));
         }
     }
