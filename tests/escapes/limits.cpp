@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 
 #include "support/cgroups.hpp"
 #include "support/escapes.hpp"
+#include "support/helpers.hpp"
 
 /// Attempts to use more than the limits allow, and to leave what holds to them.
 namespace sg = sysguard;
@@ -164,6 +166,48 @@ TEST_CASE("use more memory than allowed, spread over processes, in a cgroup") {
             return all;
         },
         {.memory = 200_MiB}, subtree.option());
+}
+
+namespace {
+
+/// Mounts the control files of its own cgroup in namespaces of its own, writes there that it may have cgroups below
+/// it, and makes one.
+int lift_own_limits(const Scene& scene) {
+    if (const int error = enter_namespaces(CLONE_NEWNS | CLONE_NEWCGROUP); error != 0) return error;
+    const std::string at = scene.in() + "/cgroup";
+    ::mkdir(at.c_str(), 0700);
+    if (::mount("cgroup2", at.c_str(), "cgroup2", 0, nullptr) != 0) return errno;
+    const int limit = ::open((at + "/cgroup.max.descendants").c_str(), O_WRONLY | O_CLOEXEC);
+    if (limit < 0 || ::write(limit, "9", 1) != 1) return errno;
+    if (::mkdir((at + "/more").c_str(), 0700) != 0) return errno;
+    ::rmdir((at + "/more").c_str());
+    return 0;
+}
+
+}  // namespace
+
+TEST_CASE("write to the files of its own cgroup's limits, in namespaces of its own") {
+    SYSGUARD_NEED_SUBTREE(subtree);
+    {
+        const Scene scene;
+        const std::string limited = subtree.path() + "/limited";
+        REQUIRE(::mkdir(limited.c_str(), 0700) == 0);
+        const sg::process::Descriptor directory{::open(limited.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        REQUIRE(sg::process::detail::write_file(directory.get(), "cgroup.max.descendants", "0") == 0);
+        const int result = without_sandbox([&] {
+            const int error = sg::process::detail::write_file(directory.get(), "cgroup.procs", "0");
+            return error != 0 ? error : lift_own_limits(scene);
+        });
+        CHECK(eventually([&] { return ::rmdir(limited.c_str()) == 0; }));
+        if (result == EPERM || result == EACCES)
+            SYSGUARD_SKIP("this machine refuses it to this user without a sandbox, too");
+        CHECK(result == 0);
+    }
+    const Scene scene;
+    const sg::Sandbox box{anything, {.cgroup = subtree.option()}};
+    const auto result = box.call([&] { return lift_own_limits(scene); });
+    REQUIRE(result);
+    CHECK(*result == EAGAIN);
 }
 
 TEST_CASE("write more to a file than allowed") {

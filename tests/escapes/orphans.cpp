@@ -17,6 +17,7 @@
 
 #include "support/cgroups.hpp"
 #include "support/escapes.hpp"
+#include "support/namespaces.hpp"
 
 /// Attempts to outlive the worker, or the host.
 namespace sg = sysguard;
@@ -131,7 +132,7 @@ constexpr Orphan orphans[] = {
 
 sg::Options spaces() {
     sg::Options options;
-    options.namespaces = sg::Namespaces::all();
+    options.namespaces = support::all_namespaces();
     options.network = sg::Network::isolated;
     return options;
 }

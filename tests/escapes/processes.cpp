@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "support/escapes.hpp"
+#include "support/namespaces.hpp"
 
 /// Attempts on the processes of the host's, and on those that stand between a worker and the host.
 namespace sg = sysguard;
@@ -144,7 +145,7 @@ template <class F>
 sg::Outcome end_of(F&& act) {
     const Leftovers leftovers;
     sg::Options options;
-    options.namespaces = sg::Namespaces::all();
+    options.namespaces = support::all_namespaces();
     options.network = sg::Network::isolated;
     options.limits.wall = 3s;
     const sg::Sandbox box{anything, options};

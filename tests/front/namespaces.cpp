@@ -41,7 +41,7 @@ constexpr sg::Policy asking{sg::Rule<SYS_ptrace>{}.kill(), sg::otherwise.allow()
 
 sg::Options all() {
     sg::Options options;
-    options.namespaces = sg::Namespaces::all();
+    options.namespaces = support::all_namespaces();
     options.network = sg::Network::isolated;
     options.optional = {sg::Layer::time_namespace};
     return options;
@@ -283,7 +283,7 @@ TEST_CASE("a host with the capabilities for it maps any ids, and workers become 
     SYSGUARD_NEED_NAMESPACES();
     if (!sg::process::NamespaceSupport::may_map_any_ids()) SYSGUARD_SKIP("this user may map its own id only");
     sg::Options options;
-    options.namespaces = sg::Namespaces::all();
+    options.namespaces = support::all_namespaces();
     options.optional = {sg::Layer::time_namespace};
     options.namespaces.users = {{0, 100'000, 1000}};
     options.namespaces.groups = {{0, 200'000, 1000}};

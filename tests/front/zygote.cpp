@@ -230,7 +230,7 @@ TEST_CASE("functions from a zygote run in namespaces and roots of their own") {
     const Leftovers leftovers;
     sg::Zygote zygote;
     sg::Options options{.network = sg::Network::loopback};
-    options.namespaces = sg::Namespaces::all();
+    options.namespaces = support::all_namespaces();
     options.namespaces.host_name = "from-a-zygote";
     options.optional = {sg::Layer::time_namespace};
     options.root = {sg::bind_mount("/usr"), sg::tmpfs("/tmp", 64_KiB), sg::procfs(), sg::devices()};
@@ -294,7 +294,7 @@ TEST_CASE("programs from a zygote have namespaces of their own") {
     const Leftovers leftovers;
     sg::Zygote zygote;
     sg::Options options{.network = sg::Network::isolated};
-    options.namespaces = sg::Namespaces::all();
+    options.namespaces = support::all_namespaces();
     options.optional = {sg::Layer::time_namespace};
     const sg::Sandbox box{asking, options};
     const sg::Outcome outcome = zygote.run(box, {"/bin/sh", "-c", "echo $$; exit 4"}, {.output = sg::Stdio::capture()});

@@ -34,6 +34,22 @@ TEST_CASE("what is offered can be made, and what is not says why") {
     }
 }
 
+TEST_CASE("a time namespace is offered where programs are started in it") {
+    const Offer offer = NamespaceSupport{}.offer(CLONE_NEWUSER | sysguard::process::time_namespace);
+    const std::string said = support::in_fork([]() -> std::string {
+        if (::unshare(CLONE_NEWUSER | static_cast<int>(sysguard::process::time_namespace)) != 0)
+            return "cannot unshare";
+        const pid_t child = ::vfork();
+        if (child == 0) ::_exit(0);
+        if (child < 0) return "cannot start";
+        ::waitpid(child, nullptr, 0);
+        return "started";
+    });
+    CAPTURE(offer.why_not);
+    CHECK(static_cast<bool>(offer) == (said == "started"));
+    if (said == "cannot start") CHECK(offer.why_not.find("6.3") != std::string::npos);
+}
+
 TEST_CASE("no more namespaces than the sysctl allows is said so") {
     SYSGUARD_NEED_NAMESPACES(CLONE_NEWUSER);
     const std::string said = support::in_fork([]() -> std::string {

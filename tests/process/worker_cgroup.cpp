@@ -2,10 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <csignal>
 #include <string>
 #include <utility>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,9 +39,11 @@ TEST_CASE("it is made, and removed with all that is in it") {
         CHECK(cgroup);
         CHECK(subtree.left() == 1);
         CHECK_FALSE(cgroup.is_populated());
+        CHECK(::mkdirat(cgroup.inside(), "more", 0700) == -1);
+        CHECK(errno == EAGAIN);
         pid = ::fork();
         if (pid == 0) {
-            sysguard::process::detail::write_file(cgroup.directory(), "cgroup.procs", "0");
+            sysguard::process::detail::write_file(cgroup.inside(), "cgroup.procs", "0");
             for (;;) ::pause();
         }
         CHECK(support::eventually([&] { return cgroup.is_populated(); }));
@@ -58,7 +63,7 @@ TEST_CASE("what is left of a dead host is removed, and what a living one has is 
         WorkerCgroup cgroup;
         const int error = cgroup.create(directory.get());
         if (error == 0 && ::fork() == 0) {
-            sysguard::process::detail::write_file(cgroup.directory(), "cgroup.procs", "0");
+            sysguard::process::detail::write_file(cgroup.inside(), "cgroup.procs", "0");
             ::close(cgroup.directory());
             for (;;) ::pause();
         }

@@ -20,6 +20,7 @@
 #include <csignal>
 
 #include "support/attempts.hpp"
+#include "support/namespaces.hpp"
 #include "support/supervised.hpp"
 #include "support/workers.hpp"
 
@@ -122,7 +123,7 @@ inline sysguard::Options options_of(Held held, const Scene& scene) {
                          sysguard::read_only(scene.seen()), sysguard::read_write(scene.in())};
     if (held == by_scopes) options.scopes = {.abstract_sockets = true, .signals = true};
     if (held == by_spaces || held == by_root) {
-        options.namespaces = sysguard::Namespaces::all();
+        options.namespaces = all_namespaces();
         options.network = sysguard::Network::isolated;
     }
     if (held == by_root)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sysguard/process/namespace_support.hpp>
+#include <sysguard/process/namespaces.hpp>
 
 #include <cstdint>
 #include <string>
@@ -24,6 +25,13 @@ inline std::string lacks_namespaces(std::uint64_t flags = every_namespace) {
 /// The same of a private root.
 inline std::string lacks_root() {
     return sysguard::process::NamespaceSupport{}.offer_root(every_namespace).why_not;
+}
+
+/// All namespaces but that of time where programs cannot be started in one (before Linux 6.3).
+inline sysguard::Namespaces all_namespaces() {
+    sysguard::Namespaces all = sysguard::Namespaces::all();
+    all.time = lacks_namespaces(CLONE_NEWUSER | time_namespace).empty();
+    return all;
 }
 
 }  // namespace support

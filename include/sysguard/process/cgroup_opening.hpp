@@ -124,7 +124,7 @@ private:
     Offer try_out(const Limits& limits) const {
         WorkerCgroup trial;
         if (const int error = subtree_.make(trial, limits); error != 0) return is_not_made(error);
-        Trial task{trial.directory()};
+        Trial task{trial.inside()};
         detail::CloneArguments arguments;
         alignas(64) char stack[16384];
         arguments.flags = CLONE_VM | CLONE_VFORK;

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <new>
 #include <utility>
 
@@ -56,6 +57,8 @@ public:
             state_->cgroup_kill = cgroup.kill_file();
             state_->cgroup_parent = cgroup.parent();
             __builtin_memcpy(state_->cgroup_name, cgroup.name(), sizeof state_->cgroup_name);
+            std::snprintf(state_->cgroup_inside, sizeof state_->cgroup_inside, "%s/%s", cgroup.name(),
+                          WorkerCgroup::inside_name);
         }
         state_->bell.reset(above_streams(::eventfd(0, EFD_CLOEXEC)));
         if (!state_->bell) return errno;
@@ -104,6 +107,7 @@ private:
         int cgroup_kill = -1;
         int cgroup_parent = -1;
         char cgroup_name[WorkerCgroup::name_size]{};
+        char cgroup_inside[WorkerCgroup::name_size + sizeof WorkerCgroup::inside_name]{};
         Descriptor bell{};  ///< rung, it ends
         long pid = -1;
         alignas(64) char stack[16384];
@@ -130,15 +134,16 @@ private:
         if (session == 0 && elsewhere != nullptr) session = __atomic_load_n(elsewhere, __ATOMIC_ACQUIRE);
         if (session > 0 && state.must_kill) detail::raw_call(SYS_kill, session, SIGKILL);  // may have no session yet
         if (session > 0) kill_session(session, state.in_groups);
-        if (has_cgroup && !state.must_kill) remove_cgroup(state.cgroup_name);
+        if (has_cgroup && !state.must_kill) remove_cgroup(state);
     }
 
     /// Kills what is in the cgroup until that can be removed, for ten seconds at most.
-    SYSGUARD_BARE static void remove_cgroup(const char* name) noexcept {
+    SYSGUARD_BARE static void remove_cgroup(const State& state) noexcept {
         timespec pause{0, 1'000'000};
         for (int i = 0; i < 10'000; ++i) {
             detail::raw_call(SYS_write, 2, "1", 1);
-            if (detail::raw_call(SYS_unlinkat, 3, name, AT_REMOVEDIR) != -EBUSY) return;
+            detail::raw_call(SYS_unlinkat, 3, state.cgroup_inside, AT_REMOVEDIR);
+            if (detail::raw_call(SYS_unlinkat, 3, state.cgroup_name, AT_REMOVEDIR) != -EBUSY) return;
             detail::raw_call(SYS_nanosleep, &pause, nullptr);
         }
     }

@@ -18,6 +18,7 @@
 #include <linux/sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 namespace sysguard::process {
 
@@ -50,7 +51,7 @@ private:
         const long task = try_it(trial);
         if (task >= 0 && trial.error == 0) return {};
         const int error = task < 0 ? static_cast<int>(-task) : trial.error;
-        return {error, reason(flags, error, task >= 0)};
+        return {error, reason(flags, error, task >= 0, with_root)};
     }
 
     static bool has_capabilities(std::uint64_t wanted) noexcept {
@@ -65,7 +66,7 @@ private:
     SYSGUARD_BARE static void use(void* argument) noexcept {
         auto& trial = *static_cast<Trial*>(argument);
         long result = 0;
-        if ((trial.flags & detail::time_namespace) != 0) result = detail::raw_call(SYS_unshare, detail::time_namespace);
+        if ((trial.flags & detail::time_namespace) != 0) result = start_in_time_namespace();
         if (result >= 0 && (trial.flags & CLONE_NEWNS) != 0)
             result = detail::raw_call(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
         if (result >= 0 && (trial.flags & CLONE_NEWUTS) != 0) result = detail::raw_call(SYS_sethostname, "trial", 5);
@@ -76,6 +77,22 @@ private:
         }
         if (result < 0) trial.error = static_cast<int>(-result);
     }
+
+    /// As a program is started: in the host's memory, by who has made the namespace.
+    SYSGUARD_BARE static long start_in_time_namespace() noexcept {
+        const long result = detail::raw_call(SYS_unshare, detail::time_namespace);
+        if (result < 0) return result;
+        alignas(64) char stack[1024];
+        detail::CloneArguments arguments;
+        arguments.flags = CLONE_VM | CLONE_VFORK;
+        arguments.stack = reinterpret_cast<std::uint64_t>(stack);
+        arguments.stack_size = sizeof stack;
+        const long task = detail::start_task(arguments, end, nullptr);
+        if (task >= 0) detail::raw_call(SYS_wait4, task, nullptr, __WALL, nullptr);
+        return task;
+    }
+
+    SYSGUARD_BARE static void end(void*) noexcept {}
 
     static long try_it(Trial& trial) noexcept {
         alignas(64) char stack[16384];
@@ -99,8 +116,14 @@ private:
         return value;
     }
 
-    static std::string reason(std::uint64_t flags, int error, bool was_made) {
+    static std::string reason(std::uint64_t flags, int error, bool was_made, bool with_root) {
         const bool with_users = (flags & CLONE_NEWUSER) != 0;
+        if (error == EINVAL && was_made && with_root)
+            return "the host's root is that of an initramfs, which cannot be left (pivot_root(2)); move the host to a "
+                   "root that is mounted (switch_root(8))";
+        if (error == EINVAL && was_made && (flags & detail::time_namespace) != 0)
+            return "this kernel starts nothing in the host's memory in another time namespace (Linux 6.3 does); leave "
+                   "it out";
         if (error == ENOSPC || error == EUSERS)
             return "there are as many namespaces as /proc/sys/user/max_*_namespaces allows, or too many inside one "
                    "another; raise that sysctl (user.max_user_namespaces=0 turns them off)";

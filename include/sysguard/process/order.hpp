@@ -173,7 +173,7 @@ private:
         if (limits.processes) limits.processes = sum(*limits.processes, tasks_of_namespace(confinement));
         if (const int error = confinement.cgroups().make(child.cgroup, limits); error != 0)
             throw Error{error, "make the cgroup of a worker"};
-        plan_.cgroup = child.cgroup.directory();
+        plan_.cgroup = child.cgroup.inside();
     }
 
     static void hold_layers(const Isolation& isolation, Child& child) {

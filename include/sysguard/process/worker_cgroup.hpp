@@ -35,7 +35,9 @@ struct CgroupFigures {
     std::uint64_t refused_tasks = 0;  ///< how often one could not be started for the limit
 };
 
-/// The cgroup of one worker. Owns it: whatever is in it when this is destroyed is killed, and it is removed. Movable,
+/// The cgroup of one worker. Owns it: whatever is in it when this is destroyed is killed, and it is removed. The worker
+/// is not in the cgroup that has its limits but in the only one below: a cgroup namespace that it makes for itself
+/// begins there (cgroup_namespaces(7)), so that it cannot mount the files of its limits, whoever's they are. Movable,
 /// not copyable. Not thread-safe.
 class WorkerCgroup {
 public:
@@ -43,6 +45,7 @@ public:
     WorkerCgroup(WorkerCgroup&& other) noexcept
         : parent_{std::exchange(other.parent_, -1)},
           directory_{std::move(other.directory_)},
+          inside_{std::move(other.inside_)},
           kill_{std::move(other.kill_)},
           cpu_{std::move(other.cpu_)} {
         __builtin_memcpy(name_, other.name_, sizeof name_);
@@ -73,8 +76,8 @@ public:
             }
             if (::flock(directory_.get(), LOCK_EX | LOCK_NB) != 0) continue;  // as above: it is being removed
             kill_.reset(above_streams(::openat(directory_.get(), "cgroup.kill", O_WRONLY | O_CLOEXEC)));
-            if (kill_) return 0;
-            const int error = errno;
+            const int error = kill_ ? make_inside() : errno;
+            if (error == 0) return 0;
             if (error == ENOENT && ::faccessat(directory_.get(), "cgroup.procs", F_OK, 0) != 0) continue;
             remove();
             return error == ENOENT ? ENOSYS : error;
@@ -88,6 +91,8 @@ public:
     int parent() const noexcept { return parent_; }
     const char* name() const noexcept { return name_; }
     int directory() const noexcept { return directory_.get(); }
+    /// Of the cgroup that the worker is to be in.
+    int inside() const noexcept { return inside_.get(); }
     int kill_file() const noexcept { return kill_.get(); }
 
     /// Sets one of its files. Returns 0 or an errno.
@@ -162,13 +167,16 @@ public:
         empty();
         constexpr int most_tries = 1000;
         const timespec pause{0, 1'000'000};
-        for (int i = 0; i < most_tries && ::unlinkat(parent_, name_, AT_REMOVEDIR) != 0 && errno == EBUSY; ++i) {
+        for (int i = 0; i < most_tries; ++i) {
+            ::unlinkat(directory_.get(), inside_name, AT_REMOVEDIR);
+            if (::unlinkat(parent_, name_, AT_REMOVEDIR) == 0 || errno != EBUSY) break;
             kill();
             ::nanosleep(&pause, nullptr);
         }
         parent_ = -1;
         cpu_.reset();
         kill_.reset();
+        inside_.reset();
         directory_.reset();
     }
 
@@ -177,12 +185,21 @@ public:
 
     static constexpr char prefix[] = "sysguard-";
     static constexpr std::size_t name_size = 32;
+    static constexpr char inside_name[] = "worker";
 
 private:
+    /// It is the only one that there ever is below.
+    int make_inside() noexcept {
+        if (::mkdirat(directory_.get(), inside_name, 0700) != 0) return errno;
+        inside_.reset(above_streams(::openat(directory_.get(), inside_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+        return inside_ ? set("cgroup.max.descendants", "1") : errno;
+    }
+
     int parent_ = -1;
     Descriptor directory_{};  ///< the lock is on it
-    Descriptor kill_{};       ///< cgroup.kill
-    Descriptor cpu_{};        ///< cpu.stat, where that is watched
+    Descriptor inside_{};
+    Descriptor kill_{};  ///< cgroup.kill
+    Descriptor cpu_{};   ///< cpu.stat, where that is watched
     char name_[name_size] = {};
 };
 
