@@ -7,6 +7,7 @@
 #include <string>
 
 #include <fcntl.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "support/escapes.hpp"
+#include "support/ring.hpp"
 
 /// Attempts on files that are the host's alone.
 namespace sg = sysguard;
@@ -184,6 +186,21 @@ SYSGUARD_ESCAPE("look at what is outside", by_root) {
 SYSGUARD_ESCAPE("watch what is outside", by_rules | by_root) {
     const int watch = ::inotify_init1(IN_CLOEXEC);
     return watch < 0 ? errno : errno_of(::inotify_add_watch(watch, scene.out().c_str(), IN_ALL_EVENTS));
+}
+
+SYSGUARD_ESCAPE("watch what is outside, with all that its file system does", by_rules | by_root) {
+    constexpr unsigned names_and_ids = FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_CLOEXEC;  // Linux 5.13: for anybody
+    const int watch = ::fanotify_init(names_and_ids, O_RDONLY | O_CLOEXEC);
+    if (watch < 0) return errno == ENOSYS || errno == EINVAL ? not_here : errno;
+    const int result = errno_of(
+        ::fanotify_mark(watch, FAN_MARK_ADD, FAN_CREATE | FAN_DELETE | FAN_ONDIR, AT_FDCWD, scene.out().c_str()));
+    return result == ENODEV || result == EXDEV || result == EOPNOTSUPP ? not_here : result;  // by the file system
+}
+
+SYSGUARD_ESCAPE("have a ring of the kernel's open what is outside", by_rules | by_files | by_root) {
+    const Ring ring;
+    if (ring.error() != 0) return ring.error() == ENOSYS ? not_here : ring.error();
+    return ring.open(scene.secret());
 }
 
 SYSGUARD_ESCAPE("change the mode of a device of the host's", by_rules | by_root) {

@@ -65,6 +65,14 @@ SYSGUARD_ESCAPE("have a descriptor signal the host", by_rules | by_spaces | by_r
     return errno_of(::fcntl(ends[0], F_SETOWN, scene.host()));
 }
 
+SYSGUARD_ESCAPE("have a descriptor send the host a signal of its choice", by_rules | by_spaces | by_root) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return errno;
+    const f_owner_ex owner{F_OWNER_PID, scene.victim()};
+    if (::fcntl(ends[0], F_SETSIG, SIGCONT) != 0 || ::fcntl(ends[0], F_SETOWN_EX, &owner) != 0) return errno;
+    return errno_of(::fcntl(ends[0], F_SETFL, O_ASYNC));
+}
+
 SYSGUARD_ESCAPE("trace a process of the host's", by_rules | by_files | by_spaces | by_root) {
     if (::ptrace(PTRACE_SEIZE, scene.victim(), nullptr, nullptr) != 0) return errno;
     return 0;

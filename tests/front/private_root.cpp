@@ -1,4 +1,5 @@
 #include <sysguard/process/overlay.hpp>
+#include <sysguard/process/overlay_support.hpp>
 #include <sysguard/sandbox.hpp>
 
 #include <doctest/doctest.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "support/namespaces.hpp"
+#include "support/reach.hpp"
 #include "support/scratch.hpp"
 #include "support/workers.hpp"
 
@@ -163,6 +165,7 @@ TEST_CASE("what a worker writes to an overlay stays in its layer until it is com
     ::mkdir((scratch / "layers").c_str(), 0777);
     std::ofstream{scratch / "lower/kept"} << "kept";
     std::ofstream{scratch / "lower/gone"} << "gone";
+    SYSGUARD_SKIP_WITHOUT(sg::process::offer_overlay(scratch / "lower", scratch / "layers"));
     sg::Overlay overlay{scratch / "lower", {.where = scratch / "layers"}};
     for (int i = 0; i < 2; ++i) {
         const sg::Options options = with_root({sg::mount_overlay(overlay, "/job")});
@@ -187,6 +190,7 @@ TEST_CASE("an overlay that a worker has is not looked at, and one that is looked
     const Scratch scratch;
     ::mkdir((scratch / "lower").c_str(), 0777);
     ::mkdir((scratch / "layers").c_str(), 0777);
+    SYSGUARD_SKIP_WITHOUT(sg::process::offer_overlay(scratch / "lower", scratch / "layers"));
     sg::Overlay overlay{scratch / "lower", {.where = scratch / "layers"}};
     const sg::Sandbox box{anything, with_root({sg::mount_overlay(overlay, "/job")})};
     sg::Worker worker = box.spawn({"/bin/sh", "-c", "read x"}, {.input = sg::Stdio::pipe(), .directory = "/"});
