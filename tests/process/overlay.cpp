@@ -104,6 +104,7 @@ int error_of(const auto& action) {
 }  // namespace
 
 TEST_CASE("every kind of change that a worker makes is listed, and committed") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     job.overlay.discard();  // what was made before is older than the layer
     const int error = support::in_overlay(*job.overlay.layer(), [](const std::string& merged) {
@@ -178,6 +179,7 @@ TEST_CASE("every kind of change that a worker makes is listed, and committed") {
 }
 
 TEST_CASE("all that was removed, and discarded") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     const int error = support::in_overlay(*job.overlay.layer(), [](const std::string& merged) {
         for (const auto& each : std::filesystem::directory_iterator{merged}) std::filesystem::remove_all(each.path());
@@ -197,6 +199,7 @@ TEST_CASE("all that was removed, and discarded") {
 }
 
 TEST_CASE("while somebody uses the layer, nothing is done with it") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     CHECK(job.overlay.layer()->hold());
     CHECK(error_of([&] { (void)job.overlay.changes(); }) == EBUSY);
@@ -207,6 +210,7 @@ TEST_CASE("while somebody uses the layer, nothing is done with it") {
 }
 
 TEST_CASE("a symbolic link that leads out is committed as a link, and nothing goes through one") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     job.overlay.discard();
     std::filesystem::remove_all(job.lower("dir"));
@@ -232,6 +236,7 @@ TEST_CASE("a symbolic link that leads out is committed as a link, and nothing go
 }
 
 TEST_CASE("a directory that becomes a link while it is committed leads nowhere") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     const std::string outside = job.scratch / "outside";
     const std::string stage = job.scratch / "stage";
@@ -267,6 +272,7 @@ TEST_CASE("a directory that becomes a link while it is committed leads nowhere")
 }
 
 TEST_CASE("any names") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     const std::string names[] = {"new\nline", "\xff\xfe", "-rf", "a\x1b[31m", std::string(255, 'n'), "..."};
     for (const std::string& name : names) write(job.upper(name), name);
@@ -277,6 +283,7 @@ TEST_CASE("any names") {
 }
 
 TEST_CASE("directories deeper than any path are committed, up to a bound") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     const auto dig = [&](int depth) {
         process::Descriptor at{::dup(job.overlay.layer()->upper_fd())};
@@ -298,6 +305,7 @@ TEST_CASE("directories deeper than any path are committed, up to a bound") {
 }
 
 TEST_CASE("set-id bits are stripped unless asked for") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     write(job.upper("program"), "x");
     ::chmod(job.upper("program").c_str(), 06755);
@@ -316,6 +324,7 @@ TEST_CASE("set-id bits are stripped unless asked for") {
 }
 
 TEST_CASE("special files are refused unless asked for") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     REQUIRE(::mkfifo(job.upper("fifo").c_str(), 0640) == 0);
     REQUIRE(::mknod(job.upper("socket").c_str(), S_IFSOCK | 0600, 0) == 0);
@@ -340,6 +349,7 @@ TEST_CASE("special files are refused unless asked for") {
 }
 
 TEST_CASE("what is there that nobody may read is read all the same, by its owner") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     std::filesystem::create_directory(job.upper("locked"));
     write(job.upper("locked/file"), "text");
@@ -359,6 +369,7 @@ TEST_CASE("what is there that nobody may read is read all the same, by its owner
 }
 
 TEST_CASE("more than the bounds is an error before anything is changed") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     for (int i = 0; i < 50; ++i) write(job.upper("file" + std::to_string(i)), std::string(8192, 'x'));
     const auto with = [](const Overlay::Bounds& bounds) { return Overlay::CommitOptions{.bounds = bounds}; };
@@ -370,6 +381,7 @@ TEST_CASE("more than the bounds is an error before anything is changed") {
 }
 
 TEST_CASE("a farm of hard links is bounded by what it would take as copies") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     write(job.upper("link"), std::string(1 << 20, 'x'));
     for (int i = 0; i < 200; ++i)
@@ -379,6 +391,7 @@ TEST_CASE("a farm of hard links is bounded by what it would take as copies") {
 }
 
 TEST_CASE("holes stay holes") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     {
         const process::Descriptor file{::open(job.upper("sparse").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
@@ -396,6 +409,7 @@ TEST_CASE("holes stay holes") {
 }
 
 TEST_CASE("what the host has changed meanwhile is not overwritten unless that is wanted") {
+    SYSGUARD_NEED_ATTRIBUTES();
     Job job;
     job.overlay.discard();
     write(job.upper("file"), "worker's");
@@ -432,6 +446,7 @@ TEST_CASE("a commit that fails in the middle says where, and can be made again")
 }
 
 TEST_CASE("no descriptor is left") {
+    SYSGUARD_NEED_ATTRIBUTES();
     const auto count = [] { return std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}); };
     const auto before = count();
     {

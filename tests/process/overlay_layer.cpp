@@ -32,6 +32,7 @@ bool exists(const std::string& path) {
 }  // namespace
 
 TEST_CASE("the directories are made, and removed with the layer") {
+    SYSGUARD_NEED_ATTRIBUTES();
     const Scratch scratch;
     std::filesystem::create_directory(scratch / "lower");
     ::chmod((scratch / "lower").c_str(), 0750);
@@ -72,6 +73,7 @@ TEST_CASE("what cannot be an overlay's") {
 }
 
 TEST_CASE("who holds it, alone or with others") {
+    SYSGUARD_NEED_ATTRIBUTES();
     const Scratch scratch;
     std::filesystem::create_directory(scratch / "lower");
     OverlayLayer layer{scratch / "lower", scratch.path(), false};
@@ -90,6 +92,7 @@ TEST_CASE("who holds it, alone or with others") {
 }
 
 TEST_CASE("it goes with its last share") {
+    SYSGUARD_NEED_ATTRIBUTES();
     const Scratch scratch;
     std::filesystem::create_directory(scratch / "lower");
     OverlayLayerShare first{new OverlayLayer{scratch / "lower", scratch.path(), false}};
@@ -104,6 +107,7 @@ TEST_CASE("it goes with its last share") {
 }
 
 TEST_CASE("the kernel takes its directories, whatever their names") {
+    SYSGUARD_NEED_ATTRIBUTES();
     const Scratch scratch;
     for (const char* name :
          {"lower", "with:colon", "with,comma", "with\\backslash", "with\nnewline", "all,:\\ of them"}) {
@@ -123,6 +127,7 @@ TEST_CASE("the kernel takes its directories, whatever their names") {
 }
 
 TEST_CASE("a layer of any depth is removed, though nobody may enter its directories") {
+    SYSGUARD_NEED_ATTRIBUTES();
     const Scratch scratch;
     std::filesystem::create_directory(scratch / "lower");
     std::string own;

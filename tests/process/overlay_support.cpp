@@ -14,6 +14,7 @@ using process::offer_overlay;
 using support::Scratch;
 
 TEST_CASE("an overlay is offered where one can be mounted, and nothing is left of the trial") {
+    SYSGUARD_NEED_ATTRIBUTES();
     const Scratch scratch;
     std::filesystem::create_directory(scratch / "lower");
     std::filesystem::create_directory(scratch / "where");

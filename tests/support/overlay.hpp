@@ -10,7 +10,11 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
+
+#include "support/scratch.hpp"
+#include "support/skip.hpp"
 
 namespace support {
 
@@ -43,4 +47,13 @@ int in_overlay(const sysguard::process::OverlayLayer& layer, Act&& act) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
 }
 
+/// Whether files of tests can have extended attributes of users, which layers of overlays need.
+inline bool has_attributes() {
+    const Scratch scratch;
+    return ::setxattr(scratch.path().c_str(), "user.test", "x", 1, 0) == 0;
+}
+
 }  // namespace support
+
+#define SYSGUARD_NEED_ATTRIBUTES() \
+    if (!support::has_attributes()) SYSGUARD_SKIP("not offered here: extended attributes of users, in /tmp")
