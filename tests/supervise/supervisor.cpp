@@ -38,6 +38,22 @@ namespace {
 
 constexpr sg::Policy policy{sg::preset::static_runtime, sg::allow<SYS_pause>, sg::otherwise.kill()};
 
+/// A worker that sleeps, started and not watched yet.
+struct Sleeper {
+    Sleeper() {
+        Order order =
+            Order::program(confinement, {support::helper("behave"), "sleep"}, {.output = sg::Stdio::null()}, child);
+        sg::process::start_program(order.plan(), child);
+        order.finish_start();
+        settings.rules = &rules;
+    }
+
+    const Confinement confinement{policy.view(), policy.program(), {}};
+    const Rulebook rules{confinement.policy()};
+    Child child;
+    Watch::Settings settings;
+};
+
 Ending watch(std::vector<std::string> command, Watch::Settings settings = {}, const sg::Launch& launch = {},
              const std::function<void(Supervisor&, Watch&)>& meanwhile = {}) {
     const Confinement confinement{policy.view(), policy.program(), {}};
@@ -146,18 +162,10 @@ TEST_CASE("while it waits it does not spin") {
 }
 
 TEST_CASE("a time limit that is over in the last nanosecond of a second") {
-    const Confinement confinement{policy.view(), policy.program(), {}};
-    const Rulebook rules{confinement.policy()};
-    Child child;
-    Order order =
-        Order::program(confinement, {support::helper("behave"), "sleep"}, {.output = sg::Stdio::null()}, child);
-    sg::process::start_program(order.plan(), child);
-    order.finish_start();
-    Watch::Settings settings;
-    settings.rules = &rules;
-    settings.wall = 100ms;
+    Sleeper sleeper;
+    sleeper.settings.wall = 100ms;
     const auto second = std::chrono::ceil<std::chrono::seconds>(Watch::Clock::now() + 50ms);
-    Watch watch{std::move(child), second - 1ns - 100ms, settings};
+    Watch watch{std::move(sleeper.child), second - 1ns - 100ms, sleeper.settings};
     Supervisor supervisor;
     CHECK(supervisor.open() == 0);
     supervisor.add(watch);
@@ -169,16 +177,8 @@ TEST_CASE("a worker whose end nobody would be told of is ended at once") {
     const std::string said = support::in_fork([] {
         constexpr sg::Policy full{sg::Rule<SYS_epoll_ctl>{sysguard::arg::op == EPOLL_CTL_ADD}.deny(ENOSPC),
                                   sg::otherwise.allow()};
-        const Confinement confinement{policy.view(), policy.program(), {}};
-        const Rulebook rules{confinement.policy()};
-        Child child;
-        Order order =
-            Order::program(confinement, {support::helper("behave"), "sleep"}, {.output = sg::Stdio::null()}, child);
-        sg::process::start_program(order.plan(), child);
-        order.finish_start();
-        Watch::Settings settings;
-        settings.rules = &rules;
-        Watch watch{std::move(child), Watch::Clock::now(), settings};
+        Sleeper sleeper;
+        Watch watch{std::move(sleeper.child), Watch::Clock::now(), sleeper.settings};
         Supervisor supervisor;
         if (supervisor.open() != 0) return std::string{"not open"};
         sg::filter::install(full.program());  // as /proc/sys/fs/epoll/max_user_watches would have it
