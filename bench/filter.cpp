@@ -1,11 +1,10 @@
 // The filter of a policy of 350 calls and 20 rules on arguments, against what libseccomp makes of the same policy: how
 // long it takes to build and to install, how long it is, and how much of it runs for an allowed call.
 
-#include "comparison.hpp"
+#include "filters.hpp"
 #include "support/large_policy.hpp"
 
 #include <sysguard/filter/compile.hpp>
-#include <sysguard/filter/install.hpp>
 #include <sysguard/filter/interpret.hpp>
 
 #include <benchmark/benchmark.h>
@@ -17,9 +16,6 @@
 
 #include <linux/audit.h>
 #include <seccomp.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace sg = sysguard;
 namespace filter = sysguard::filter;
@@ -27,14 +23,12 @@ namespace sys = sysguard::sys;
 
 namespace {
 
+using bench::Code;
 using bench::expect;
-using Code = std::vector<sock_filter>;
+using bench::install;
+using bench::view;
 
 const support::LargePolicy rules = support::large_policy();
-
-filter::ProgramView view(const Code& code) {
-    return {code.data(), code.size()};
-}
 
 Code own() {
     static filter::Program<filter::max_instructions> program;
@@ -96,14 +90,7 @@ Code libseccomp(unsigned level) {
     for (const Peer& peer : list)
         expect(::seccomp_rule_add_array(context, SCMP_ACT_ALLOW, peer.number, 1, &peer.condition) == 0,
                "seccomp_rule_add_array failed");
-    const int fd = ::memfd_create("filter", MFD_CLOEXEC);
-    expect(fd >= 0 && ::seccomp_export_bpf(context, fd) == 0, "seccomp_export_bpf failed");
-    ::seccomp_release(context);
-    Code code(static_cast<std::size_t>(::lseek(fd, 0, SEEK_END)) / sizeof(sock_filter));
-    const auto bytes = static_cast<ssize_t>(code.size() * sizeof(sock_filter));
-    expect(::pread(fd, code.data(), code.size() * sizeof(sock_filter), 0) == bytes, "reading a filter failed");
-    ::close(fd);
-    return code;
+    return bench::take_filter(context);
 }
 
 void build(benchmark::State& state) {
@@ -135,21 +122,6 @@ void size(benchmark::State& state, const Code& code) {
     state.counters["instructions"] = static_cast<double>(code.size());
     state.counters["executed per allowed call"] = executed / calls;
     state.counters["calls allowed"] = calls;
-}
-
-/// The time that the kernel takes to install a filter in a fresh child.
-double install(const Code& code) {
-    auto* const shared = static_cast<double*>(
-        ::mmap(nullptr, sizeof(double), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    const pid_t child = ::fork();
-    if (child == 0) {
-        *shared = bench::Comparison::time([&] { filter::install(view(code)); });
-        ::_exit(0);
-    }
-    expect(child > 0 && ::waitpid(child, nullptr, 0) == child && *shared > 0, "installing a filter failed");
-    const double microseconds = *shared;
-    ::munmap(shared, sizeof(double));
-    return microseconds;
 }
 
 void install_filters(benchmark::State& state) {

@@ -23,10 +23,18 @@ public:
         : DynamicPolicy{std::move(rules), policy::WeightList{}, end, of_foreign} {}
 
     /// The same, with a filter that is quicker for the frequent calls of a recorded run: `sg::weights(counts)`.
-    template <std::size_t count>
-    DynamicPolicy(RuleList rules, const policy::Weights<count>& weights, const Ending<false>& end,
+    DynamicPolicy(RuleList rules, const policy::WeightList& weights, const Ending<false>& end,
                   const Ending<true>& of_foreign = foreign.kill())
-        : DynamicPolicy{std::move(rules), weights.view(), end, of_foreign} {}
+        : rules_{std::move(rules)}, otherwise_{end.decision}, foreign_{of_foreign.decision} {
+        policy::View whole = view();
+        whole.weights = weights;
+        const policy::RulesByCall<RuleList::max_rules> by_call{whole};
+        policy::check_reachable(whole, by_call);
+        policy::check_performable(whole, by_call);
+        const auto program = std::make_unique<filter::Program<filter::max_instructions>>();
+        filter::compile(whole, by_call, *program);
+        code_.assign(program->code, program->code + program->size);
+    }
 
     /// What becomes of a call with these arguments, as the rules themselves say.
     template <int number, class... Arguments>
@@ -62,19 +70,6 @@ public:
     policy::SharedContext context() const noexcept { return rules_.context(); }
 
 private:
-    DynamicPolicy(RuleList rules, const policy::WeightList& weights, const Ending<false>& end,
-                  const Ending<true>& of_foreign)
-        : rules_{std::move(rules)}, otherwise_{end.decision}, foreign_{of_foreign.decision} {
-        policy::View whole = view();
-        whole.weights = weights;
-        const policy::RulesByCall<RuleList::max_rules> by_call{whole};
-        policy::check_reachable(whole, by_call);
-        policy::check_performable(whole, by_call);
-        const auto program = std::make_unique<filter::Program<filter::max_instructions>>();
-        filter::compile(whole, by_call, *program);
-        code_.assign(program->code, program->code + program->size);
-    }
-
     RuleList rules_;
     Decision otherwise_;
     Decision foreign_;

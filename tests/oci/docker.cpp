@@ -1,5 +1,6 @@
 #include <sysguard/filter/interpret.hpp>
 #include <sysguard/json.hpp>
+#include <sysguard/policy/weights.hpp>
 #include <sysguard/sandbox.hpp>
 
 #include <doctest/doctest.h>
@@ -250,4 +251,27 @@ TEST_CASE("the kernel says so, too") {
         CHECK(answers[i].made);
         if (expected[i] != -EINVAL || answers[i].result != -EAFNOSUPPORT) CHECK(answers[i].result == expected[i]);
     }
+}
+
+TEST_CASE("a loaded profile is weighed by a recorded run, and decides the same") {
+    const sg::OciProfile profile = sg::load_oci_profile(path);
+    const sg::DynamicPolicy plain = profile.policy();
+    const sg::DynamicPolicy weighed = profile.policy(sg::weights(
+        std::vector<sg::CallCount>{{sg::sys::newfstatat, 2452}, {sg::sys::read, 1383}, {sg::sys::clone, 2000}}));
+    std::size_t executed[2]{};
+    for (const sg::abi::Syscall& call : abi::syscalls)
+        for (const std::uint64_t argument : {0ULL, 40ULL, ~0ULL}) {
+            seccomp_data data{};
+            data.nr = call.number();
+            data.arch = abi::audit_architecture(abi::native_abi);
+            for (auto& each : data.args) each = argument;
+            const sg::filter::Verdict one = sg::filter::interpret(plain.program(), data);
+            const sg::filter::Verdict other = sg::filter::interpret(weighed.program(), data);
+            CHECK(one.value == other.value);
+            CHECK(one.only_number == other.only_number);
+            if (data.nr != sg::sys::newfstatat && data.nr != sg::sys::read && data.nr != sg::sys::clone) continue;
+            executed[0] += one.instructions;
+            executed[1] += other.instructions;
+        }
+    CHECK(executed[1] < executed[0]);
 }

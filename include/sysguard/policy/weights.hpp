@@ -82,6 +82,7 @@ public:
     }
 
     constexpr WeightList view() const noexcept { return {std::data(weights_), std::size(weights_)}; }
+    constexpr operator WeightList() const noexcept { return view(); }
 
 private:
     static constexpr bool comes_first(const Weight& a, const Weight& b) noexcept {

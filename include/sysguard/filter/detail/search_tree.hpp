@@ -51,12 +51,11 @@ public:
 
     constexpr SearchPlan(const Range* ranges, std::size_t size) noexcept : ranges_{ranges} {
         if constexpr (max_hot > 0) find_hot(size);
-        for (std::size_t tested = hot_count_ + 1; tested-- > 0;) {
+        for (std::size_t tested = 0; tested <= hot_count_; ++tested)
             for (std::size_t i = 0; i < size; ++i)
-                sums_[i + 1] = sums_[i] + (is_gone(i, tested) ? 0 : ranges[i].weight);
-            for (std::size_t length = 2; length <= size; ++length)
-                for (std::size_t begin = 0; begin + length <= size; ++begin) plan(tested, begin, begin + length);
-        }
+                sums_[tested][i + 1] = sums_[tested][i] + (is_gone(i, tested) ? 0 : ranges[i].weight);
+        for (std::size_t length = 2; length <= size; ++length)
+            for (std::size_t begin = 0; begin + length <= size; ++begin) plan(begin, begin + length);
     }
 
     /// What comes first in a search of an interval when `tested` of the hot numbers are out of question: what is not
@@ -109,6 +108,21 @@ private:
         return max_hot > 0 && (gone_[tested] >> range & 1) != 0;
     }
 
+    constexpr void plan(std::size_t begin, std::size_t end) noexcept {
+        for (std::size_t tested = hot_count_; tested > 0; --tested)
+            if (is_within(hot_[tested - 1], begin, end)) plan(tested, begin, end);
+        plan(0, begin, end);
+        for (std::size_t tested = 1; tested <= hot_count_; ++tested) {
+            if (is_within(hot_[tested - 1], begin, end)) continue;
+            costs_[tested][begin][end] = costs_[tested - 1][begin][end];
+            steps_[tested][begin][end] = steps_[tested - 1][begin][end];
+        }
+    }
+
+    static constexpr bool is_within(std::size_t range, std::size_t begin, std::size_t end) noexcept {
+        return begin <= range && range < end;
+    }
+
     constexpr void plan(std::size_t tested, std::size_t begin, std::size_t end) noexcept {
         std::uint32_t& best = costs_[tested][begin][end];
         std::uint8_t& step = steps_[tested][begin][end];
@@ -120,7 +134,7 @@ private:
                 return;
             }
         }
-        const std::uint32_t weight = sums_[end] - sums_[begin];
+        const std::uint32_t weight = sums_[tested][end] - sums_[tested][begin];
         best = ~0U;
         if (end - begin <= 2 * Chain::max_size + 1) {
             const Chain last = chain(tested, begin, end);
@@ -174,8 +188,8 @@ private:
     const Range* ranges_;
     std::uint8_t hot_[max_hot + 1]{};
     std::size_t hot_count_ = 0;
-    std::uint32_t gone_[max_hot + 1]{};   ///< a bit for each range
-    std::uint32_t sums_[max_size + 1]{};  ///< of the weights of the ranges before one
+    std::uint32_t gone_[max_hot + 1]{};                ///< a bit for each range
+    std::uint32_t sums_[max_hot + 1][max_size + 1]{};  ///< of the weights of the ranges before one
     std::uint32_t costs_[max_hot + 1][max_size + 1][max_size + 1]{};
     std::uint8_t steps_[max_hot + 1][max_size + 1][max_size + 1]{};
 };
@@ -202,7 +216,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t max_hot = 4;
+    static constexpr std::size_t max_hot = 2;
 
     template <std::size_t hot>
     constexpr Label write(const SearchPlan<hot>& plan, const Range* ranges, std::size_t tested, std::size_t begin,
