@@ -3,6 +3,7 @@
 #include "abi/error.hpp"
 #include "detail/context_rules.hpp"
 #include "filter/combine.hpp"
+#include "filter/export_libseccomp.hpp"
 #include "filter/interpret.hpp"
 #include "filter/libseccomp_context.hpp"
 #include "filter/recover.hpp"
@@ -25,6 +26,7 @@
 namespace sysguard {
 
 using filter::LibseccompContext;
+using filter::LibseccompExport;
 
 /// What a Sandbox can be made of: a `Policy`, a `DynamicPolicy`.
 template <class T>
@@ -178,5 +180,12 @@ public:
             Decision foreign_{Action::kill};
             policy::SharedContext context_{};
 };
+
+/// A policy as a context of libseccomp's: see `filter::export_libseccomp`. It says what the rules say, and not what a
+/// sandbox lets a worker do beside them, to execute its program and to end itself.
+template <AnyPolicy Own>
+LibseccompExport export_to_libseccomp(const Own& policy) {
+    return filter::export_libseccomp(policy.view());
+}
 
 }  // namespace sysguard

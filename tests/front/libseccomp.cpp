@@ -305,3 +305,19 @@ TEST_CASE("calls that both allow are cached") {
     CHECK(verdict.value == SECCOMP_RET_ALLOW);
     CHECK(verdict.only_number);
 }
+
+TEST_CASE("a policy that is exported and taken over again is the same") {
+    constexpr sg::Policy own{Rule<SYS_getpriority>{arg::which == 1}.deny(EXFULL),
+                             Rule<SYS_getpriority>{arg::which.in(2, 5)}.kill_now(), sg::foreign.kill_now(),
+                             sg::otherwise.allow()};
+    const sg::LibseccompExport exported = sg::export_to_libseccomp(own);
+    CHECK(exported.notes.empty());
+    const LibseccompPolicy again{exported.context.get()};
+    for (const std::uint64_t which : {0ULL, 1ULL, 2ULL, 3ULL, 5ULL, 1ULL << 32, 5 | 1ULL << 40})
+        CHECK(again.decide(SYS_getpriority, {which}) == own.decide(SYS_getpriority, {which}));
+    CHECK(again.decide<SYS_getpid>() == Action::allow);
+    const sg::Sandbox box{again};
+    CHECK(*box.call([] { return priority(0); }) == 0);
+    CHECK(*box.call([] { return priority(1 | 1ULL << 32); }) == -EXFULL);
+    CHECK(box.call([] { return priority(2); }).outcome().kind() == Kind::violation);
+}

@@ -153,15 +153,16 @@ public:
         return decided;
     }
 
-    /// What a policy says of every call, with `end_of(decision)` for each decision.
+    /// What a policy says of every call, with `end_of(decision)` for each decision; of those that the table does not
+    /// know it says `unknown_call`.
     template <class EndOf>
-    Node policy(const policy::View& view, const EndOf& end_of) {
+    Node policy(const policy::View& view, const EndOf& end_of, const Decision& unknown_call = policy::unknown_call) {
         constexpr std::uint64_t word = 0xffffffff;
-        Node decided = end_of(policy::unknown_call);
+        const Node unknown = end_of(unknown_call);
+        Node decided = unknown;
         if (abi::native_abi == abi::Abi::x86_64)
             decided = choose(range(of_number, word, abi::x32_bit, word), end_of(view.foreign), decided);
         decided = choose(range(of_number, word, policy::skipped_call, policy::skipped_call), end_of(skipped), decided);
-        const Node unknown = end_of(policy::unknown_call);
         const auto says = [&](std::uint32_t call) {
             return abi::is_known(static_cast<int>(call)) ? this->call(view, static_cast<int>(call), end_of) : unknown;
         };
