@@ -10,8 +10,12 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 namespace sg = sysguard;
 namespace arg = sysguard::arg;
@@ -40,10 +44,10 @@ TEST_CASE("a small policy, line by line") {
           "   2  ld   number\n"
           "   3  jge  337 ? 9 : 4\n"
           "   4  jeq  41 socket ? 5 : 11\n"
-          "   5  ld   argument 0 low\n"
-          "   6  jeq  0x2 ? 7 : 11\n"
-          "   7  ld   argument 1 low\n"
-          "   8  jset 0x80000 ? 15 : 11\n"
+          "   5  ld   argument 0 low               ; domain of socket\n"
+          "   6  jeq  0x2 ? 7 : 11                 ; AF_INET\n"
+          "   7  ld   argument 1 low               ; type of socket\n"
+          "   8  jset 0x80000 ? 15 : 11            ; SOCK_CLOEXEC\n"
           "   9  jge  424 pidfd_send_signal ? 10 : 13\n"
           "  10  jge  472 ? 12 : 11\n"
           "  11  ret  errno EPERM\n"
@@ -54,6 +58,53 @@ TEST_CASE("a small policy, line by line") {
           "  16  ret  ask the host\n");
 }
 #endif
+
+TEST_CASE("arguments and constants by their names") {
+    constexpr sg::Policy policy{
+        Rule<SYS_kill>{arg::sig == SIGTERM}.allow(),
+        Rule<SYS_fcntl>{arg::cmd == F_SETFL && (arg::arg.as<int>() & O_APPEND)}.allow(),
+        Rule<SYS_openat>{(arg::flags & O_ACCMODE) == O_RDONLY}.allow(),
+        Rule<SYS_mmap>{(arg::flags & (MAP_ANONYMOUS | MAP_FIXED)) == MAP_FIXED && arg::len <= 0x500000000}.allow(),
+        Rule<SYS_ioctl>{(arg::request & 0xff) == 1}.allow(),
+        Rule<sg::family::send>{(arg::flags & MSG_FASTOPEN) == 0}.allow(),
+        Rule<sg::family::wait>{arg::options & WNOHANG}.allow(),
+        Rule<SYS_mprotect>{arg::len == 9}.allow(),
+        Rule<SYS_munmap>{arg::len == 9}.allow(),
+        Rule<SYS_mlock>{arg::len == 9}.allow(),
+        Rule<SYS_munlock>{arg::len == 9}.allow(),
+        Rule<SYS_msync>{arg::len == 9}.allow(),
+        sg::otherwise.deny(EPERM),
+    };
+    const std::string text = filter::disassemble(policy.program());
+    CHECK(has(text, "; sig of kill\n"));
+    CHECK(has(text, "; SIGTERM\n"));
+    CHECK(has(text, "; cmd of fcntl\n"));
+    CHECK(has(text, "; F_SETFL\n"));
+    CHECK(has(text, "; arg of fcntl\n"));
+    CHECK_FALSE(has(text, "O_APPEND"));
+    CHECK(has(text, "; flags of openat\n"));
+    CHECK(has(text, "; MAP_FIXED\n"));
+    CHECK(has(text, "; request of ioctl\n"));
+    CHECK_FALSE(has(text, "F_GETFD"));
+    CHECK(has(text, "; flags of sendmmsg, sendto\n"));
+    CHECK(has(text, "; MSG_FASTOPEN\n"));
+    CHECK(has(text, "; options of wait4\n"));
+    CHECK(has(text, "; WNOHANG\n"));
+    CHECK(has(text, "; len of mlock, mprotect, msync, munlock, ...\n"));
+    CHECK(has(text, "argument 1 high"));
+}
+
+TEST_CASE("where calls do not agree, nothing is said") {
+    const sock_filter load{BPF_LD | BPF_W | BPF_ABS, 0, 0, 16};
+    const sock_filter load_last{BPF_LD | BPF_W | BPF_ABS, 0, 0, 56};
+    const sock_filter end{BPF_RET | BPF_K, 0, 0, 0};
+    const std::string text =
+        disassemble({load, {BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2}, {BPF_JMP | BPF_JEQ | BPF_X, 0, 0, 2}, load_last, end});
+    CHECK_FALSE(has(text, "; domain of socket"));
+    CHECK(has(text, ", ...\n"));
+    CHECK_FALSE(has(text, "AF_INET"));
+    CHECK(has(text, "argument 5 low"));
+}
 
 TEST_CASE("each return") {
     const auto returned = [](std::uint32_t value) { return disassemble({{BPF_RET | BPF_K, 0, 0, value}}); };

@@ -1,15 +1,20 @@
 #pragma once
 
 #include "../abi/architecture.hpp"
+#include "../abi/constants.hpp"
 #include "../abi/errno_names.hpp"
 #include "../abi/table.hpp"
+#include "../abi/value_text.hpp"
+#include "detail/trace.hpp"
 #include "program.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <linux/filter.h>
@@ -19,50 +24,10 @@ namespace sysguard::filter {
 
 namespace detail {
 
-/// What the accumulator holds before an instruction.
-enum class Holds : std::uint8_t { nothing, number, architecture, other };
-
 inline std::string hex(std::uint32_t value) {
     char text[11];
     std::snprintf(text, sizeof text, "0x%x", value);
     return text;
-}
-
-/// For each instruction what the accumulator holds before it, as far as that is the same on every way there.
-inline std::vector<Holds> trace_loads(const ProgramView& program) {
-    std::vector<Holds> before(program.size + 256, Holds::nothing);
-    const auto reach = [&](std::size_t target, Holds holds) {
-        if (target >= program.size) return;
-        before[target] = before[target] == Holds::nothing || before[target] == holds ? holds : Holds::other;
-    };
-    for (std::size_t i = 0; i < program.size; ++i) {
-        const sock_filter& instruction = program[i];
-        Holds after = before[i];
-        switch (BPF_CLASS(instruction.code)) {
-            case BPF_LD:
-                after = BPF_MODE(instruction.code) != BPF_ABS ? Holds::other
-                        : instruction.k == 0                  ? Holds::number
-                        : instruction.k == 4                  ? Holds::architecture
-                                                              : Holds::other;
-                break;
-            case BPF_ALU: after = Holds::other; break;
-            case BPF_MISC:
-                if (BPF_MISCOP(instruction.code) == BPF_TXA) after = Holds::other;
-                break;
-            case BPF_JMP:
-                if (BPF_OP(instruction.code) == BPF_JA) {
-                    reach(i + 1 + instruction.k, after);
-                } else {
-                    reach(i + 1 + instruction.jt, after);
-                    reach(i + 1 + instruction.jf, after);
-                }
-                continue;
-            case BPF_RET: continue;
-            default: break;
-        }
-        reach(i + 1, after);
-    }
-    return before;
 }
 
 inline std::string source(std::uint32_t offset) {
@@ -73,13 +38,13 @@ inline std::string source(std::uint32_t offset) {
     return "argument " + std::to_string((offset - 16) / 8) + half;
 }
 
-inline std::string operand(const sock_filter& instruction, Holds holds) {
+inline std::string operand(const sock_filter& instruction, const Loaded& loaded) {
     if (BPF_SRC(instruction.code) == BPF_X) return "x";
-    if (holds == Holds::number && instruction.k < abi::x32_bit) {
+    if (loaded.is_at(number_offset) && instruction.k < abi::x32_bit) {
         const std::string_view name = abi::name_of(abi::native_abi, static_cast<int>(instruction.k));
         return std::to_string(instruction.k) + (name.empty() ? "" : " " + std::string{name});
     }
-    if (holds == Holds::architecture)
+    if (loaded.is_at(architecture_offset))
         for (const abi::Abi abi : {abi::Abi::x86_64, abi::Abi::i386, abi::Abi::aarch64, abi::Abi::riscv64})
             if (abi::audit_architecture(abi) == instruction.k) return abi::name(abi);
     return hex(instruction.k);
@@ -113,7 +78,7 @@ inline std::string_view mnemonic(unsigned operation, bool jump) noexcept {
     return index < 11 ? arithmetic[index] : "alu?";
 }
 
-inline std::string text(const sock_filter& instruction, std::size_t index, Holds holds) {
+inline std::string text(const sock_filter& instruction, std::size_t index, const Loaded& loaded) {
     const std::uint32_t k = instruction.k;
     switch (BPF_CLASS(instruction.code)) {
         case BPF_LD:
@@ -130,13 +95,13 @@ inline std::string text(const sock_filter& instruction, std::size_t index, Holds
         case BPF_STX: return "stx  memory " + std::to_string(k);
         case BPF_ALU: {
             const std::string name{mnemonic(BPF_OP(instruction.code), false)};
-            return name + "  " + (BPF_OP(instruction.code) == BPF_NEG ? "" : operand(instruction, Holds::other));
+            return name + "  " + (BPF_OP(instruction.code) == BPF_NEG ? "" : operand(instruction, {}));
         }
         case BPF_JMP: {
             if (BPF_OP(instruction.code) == BPF_JA) return "ja   " + std::to_string(index + 1 + k);
             std::string name{mnemonic(BPF_OP(instruction.code), true)};
             name.resize(5, ' ');
-            return name + operand(instruction, holds) + " ? " + std::to_string(index + 1 + instruction.jt) + " : " +
+            return name + operand(instruction, loaded) + " ? " + std::to_string(index + 1 + instruction.jt) + " : " +
                    std::to_string(index + 1 + instruction.jf);
         }
         case BPF_RET: return "ret  " + (BPF_RVAL(instruction.code) == BPF_A ? "a" : returned(k));
@@ -144,18 +109,78 @@ inline std::string text(const sock_filter& instruction, std::size_t index, Holds
     }
 }
 
+/// The arguments that lie where a load reads, for the calls that may get there: "flags of open, openat".
+inline std::string argument_note(std::uint32_t offset, const std::vector<const abi::Syscall*>& calls) {
+    constexpr std::size_t most_named = 4;
+    std::string note;
+    std::string_view last;
+    std::size_t named = 0;
+    for (const abi::Syscall* call : calls) {
+        const abi::Argument& argument = call->arguments[(offset - arguments_offset) / 8];
+        if (argument.name == abi::ArgName::none) continue;
+        if (named++ == most_named) return note + ", ...";
+        const std::string_view name = abi::name(argument.name);
+        if (!note.empty()) note += ", ";
+        if (name != last) note += std::string{name} + " of ";
+        note += call->name;
+        last = name;
+    }
+    return note;
+}
+
+/// What the constant is called that the lower half of an argument is compared with, if all calls agree.
+inline std::string constant_note(const sock_filter& instruction, const Loaded& loaded,
+                                 const std::vector<const abi::Syscall*>& calls) {
+    const bool lower_half = loaded.from == Loaded::From::data && loaded.offset >= arguments_offset &&
+                            loaded.offset % 8 == 0 && loaded.offset < sizeof(seccomp_data);
+    const unsigned operation = BPF_OP(instruction.code);
+    const std::uint32_t k = instruction.k;
+    if (!lower_half || BPF_SRC(instruction.code) == BPF_X || (operation != BPF_JEQ && operation != BPF_JSET)) return {};
+    std::string note;
+    for (const abi::Syscall* call : calls) {
+        const abi::Argument& argument = call->arguments[(loaded.offset - arguments_offset) / 8];
+        const abi::ConstantSet set = abi::constants_of(*call, argument);
+        const std::uint64_t field = abi::field_of(set) & 0xffffffff;
+        const bool whole = loaded.mask == 0xffffffff || (field != 0 && (loaded.mask & field) == field);
+        std::string text = operation == BPF_JSET || !whole ? (k & field) != 0 || set == abi::ConstantSet::none
+                                                                 ? std::string{}
+                                                                 : abi::bits_text(argument.type, set, k)
+                                                           : abi::value_text(argument.type, set, k);
+        const bool has_name = std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+        if (!has_name || (!note.empty() && note != text)) return {};
+        note = std::move(text);
+    }
+    return note;
+}
+
+inline std::string note_of(const sock_filter& instruction, const Loaded& loaded,
+                           const std::vector<const abi::Syscall*>& calls) {
+    if (BPF_CLASS(instruction.code) == BPF_JMP) return constant_note(instruction, loaded, calls);
+    const bool is_load = instruction.code == (BPF_LD | BPF_W | BPF_ABS) && instruction.k >= arguments_offset &&
+                         instruction.k < sizeof(seccomp_data);
+    return is_load ? argument_note(instruction.k, calls) : std::string{};
+}
+
 }  // namespace detail
 
 /// A filter as text, an instruction a line: its place, what it does, and where a jump leads when it holds and when it
-/// does not. Numbers that are compared with the system call's are shown with its name.
+/// does not. Numbers that are compared with the system call's are shown with its name; behind a semicolon stands which
+/// argument of which calls a load reads, and what a constant is called that it is compared with. Thread-safe.
 inline std::string disassemble(const ProgramView& program) {
-    const std::vector<detail::Holds> before = detail::trace_loads(program);
+    constexpr std::size_t note_column = 39;
+    const std::vector<detail::Loaded> before = detail::trace_loads(program);
+    const std::vector<std::vector<const abi::Syscall*>> calls = detail::trace_calls(program);
     std::string lines;
     for (std::size_t i = 0; i < program.size; ++i) {
-        std::string place = std::to_string(i);
-        if (place.size() < 4) place.insert(0, 4 - place.size(), ' ');
-        std::string line = place + "  " + detail::text(program[i], i, before[i]);
+        std::string line = std::to_string(i);
+        if (line.size() < 4) line.insert(0, 4 - line.size(), ' ');
+        line += "  " + detail::text(program[i], i, before[i]);
         while (line.back() == ' ') line.pop_back();
+        const std::string note = detail::note_of(program[i], before[i], calls[i]);
+        if (!note.empty()) {
+            if (line.size() < note_column) line.resize(note_column, ' ');
+            line += " ; " + note;
+        }
         lines += line + '\n';
     }
     return lines;
