@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <memory>
 #include <random>
 #include <vector>
 
@@ -20,7 +19,6 @@ namespace sg = sysguard;
 namespace arg = sysguard::arg;
 namespace abi = sysguard::abi;
 namespace filter = sysguard::filter;
-namespace policy = sysguard::policy;
 using sg::Rule;
 
 namespace {
@@ -89,27 +87,26 @@ TEST_CASE("each instruction that the kernel follows, and none other") {
 }
 
 TEST_CASE("what is cacheable is what the interpreter allows without a look at the arguments") {
-    std::vector<int> calls;
-    for (const abi::Syscall& call : abi::syscalls)
-        if (call.number() >= 0) calls.push_back(call.number());
+    const std::vector<int> calls = support::all_calls();
     const std::uint64_t seed = std::random_device{}();
     INFO("seed ", seed);
-    support::RandomPolicy random{seed, calls};
-    const std::vector<sg::Decision> decisions{
-        {sg::Action::allow}, {sg::Action::allow}, {sg::Action::deny, 1}, {sg::Action::kill}};
-    const auto program = std::make_unique<filter::Program<filter::max_instructions>>();
+    support::RandomPolicy random{support::Choices{seed}};
     int count = 0;
     for (int round = 0; round < 40; ++round) {
-        const policy::View view = random.make(decisions);
-        const policy::RulesByCall<64> by_call{view};
-        *program = {};
-        filter::compile(view, by_call, *program);
+        const support::FixedPolicy policy{
+            random.make({{sg::Action::allow}, {sg::Action::allow}, {sg::Action::deny, 1}, {sg::Action::kill}})};
+        support::Code code;
+        try {
+            code = policy.compile();
+        } catch (const sg::Error&) {
+            continue;
+        }
         for (const int number : calls) {
-            const bool says = filter::cacheable(*program, number);
+            const bool says = filter::cacheable(support::view(code), number);
             seccomp_data data{};
             data.nr = number;
             data.arch = abi::audit_architecture(abi::native_abi);
-            const filter::Verdict verdict = filter::interpret(*program, data);
+            const filter::Verdict verdict = filter::interpret(support::view(code), data);
             CHECK(says == (verdict.only_number && verdict.value == SECCOMP_RET_ALLOW));
             count += says;
         }

@@ -99,19 +99,26 @@ private:
     }
 
     Test test() {
-        const std::string_view name = take_while("abcdefghijklmnopqrstuvwxyz0123456789_");
+        abi::Argument argument{abi::ArgName::none, abi::Type::uint64};
         int position = -1;
-        for (int i = 0; i < call_.argument_count(); ++i)
-            if (abi::name(call_.arguments[i].name) == name) position = i;
-        if (position < 0) throw std::runtime_error{"no argument: " + std::string{name} + std::string{rest_}};
-        const abi::Argument& argument = call_.arguments[position];
+        if (take("argument ")) {
+            position = static_cast<int>(value());
+        } else {
+            const std::string_view name = take_while("abcdefghijklmnopqrstuvwxyz0123456789_");
+            for (int i = 0; i < call_.argument_count(); ++i)
+                if (abi::name(call_.arguments[i].name) == name) position = i;
+            if (position < 0) throw std::runtime_error{"no argument: " + std::string{name} + std::string{rest_}};
+            argument = call_.arguments[position];
+        }
         const abi::TypeInfo& info = abi::info(argument.type);
-        set_ = abi::constants_of(call_, argument);
-        std::uint64_t width = info.compared;
-        for (const unsigned bits : {8U, 16U, 32U})
-            if (take(" (" + std::to_string(bits) + " bits)")) width = (1ULL << bits) - 1;
+        set_ = argument.name == abi::ArgName::none ? abi::ConstantSet::none : abi::constants_of(call_, argument);
         bool masked = false;
-        std::uint64_t mask = width;
+        std::uint64_t mask = info.compared;
+        for (const unsigned bits : {8U, 16U, 32U, 64U})
+            if (take(" (" + std::to_string(bits) + " bits)")) {
+                masked = true;
+                mask = ~0ULL >> (64 - bits);
+            }
         if (take(" & ")) {
             masked = true;
             const bool several = take("(");
@@ -120,9 +127,8 @@ private:
         }
         const bool is_signed = info.is_signed && !masked;
         const bool narrow = info.compared == 0xffffffff;
-        const auto equal = [=, type = argument.type, is_word = info.kind == abi::TypeInfo::Kind::word](
-                               std::uint64_t bits, std::uint64_t wanted) {
-            const std::uint64_t read = masked || is_word ? mask : abi::compared_beside(type, wanted);
+        const auto equal = [=, type = argument.type](std::uint64_t bits, std::uint64_t wanted) {
+            const std::uint64_t read = masked ? mask : abi::compared_beside(type, wanted);
             return (bits & read) == (wanted & read);
         };
         const auto less = [=](std::uint64_t a, std::uint64_t b) {

@@ -72,9 +72,10 @@ class NumberTest {
 public:
     NumberTest(const abi::Syscall& call, const BoundNode* node, bool negated) : node_{node}, negated_{negated} {
         const abi::Argument& argument = call.arguments[node->position];
-        subject_ = abi::name(argument.name);
-        type_ = argument.type;
-        set_ = abi::constants_of(call, argument);
+        const bool named = argument.name != abi::ArgName::none;
+        subject_ = named ? abi::name(argument.name) : "argument " + std::to_string(node->position);
+        type_ = named ? argument.type : abi::Type::uint64;
+        if (named) set_ = abi::constants_of(call, argument);
         if (node->facet == Facet::family) described("'s family", abi::Type::socket_domain);
         if (node->facet == Facet::port) described("'s port", abi::Type::port);
         find_interval();
@@ -108,7 +109,6 @@ private:
     Phrase test(const std::string& rest) const { return test_of(subject_ + rest); }
 
     const abi::TypeInfo& info() const { return abi::info(type_); }
-    bool is_word() const { return info().kind == abi::TypeInfo::Kind::word; }
 
     /// The values that the test is for, as an interval or a list. Bound tests are unsigned: where the type is signed,
     /// an interval that its order does not know is one when turned inside out.
@@ -140,22 +140,26 @@ private:
     std::uint64_t lowest() const { return orders_signed() ? node_->mask ^ (node_->mask >> 1) : 0; }
     std::uint64_t highest() const { return orders_signed() ? node_->mask >> 1 : node_->mask; }
 
-    /// Whether only some of the bits that a comparison looks at take part, and which register is meant where its type
-    /// is another argument's matter.
+    /// Whether the bits that take part are others than a comparison of the type looks at; and where they are a
+    /// register, which.
     void find_width() {
         const std::uint64_t mask = node_->mask;
         const std::uint64_t first = interval_ ? low_ : member_value(node_, 0);
         const bool one_value = !interval_ || low_ == high_;
         is_part_ = one_value ? mask != abi::compared_beside(type_, first) : mask != info().compared;
-        if (!is_word()) return;
-        is_part_ = mask != ~0ULL && mask != 0xffffffff && mask != 0xffff && mask != 0xff;
-        if (!is_part_ && mask != ~0ULL) subject_ += " (" + std::to_string(std::popcount(mask)) + " bits)";
+        const bool is_word = info().kind == abi::TypeInfo::Kind::word;
+        const bool is_register = mask == ~0ULL || (is_word && (mask == 0xffffffff || mask == 0xffff || mask == 0xff));
+        if (!is_part_ || !is_register) return;
+        is_part_ = false;
+        is_other_register_ = true;
+        subject_ += " (" + std::to_string(std::popcount(mask)) + " bits)";
     }
 
     /// Whether the bits of the mask are flags, to each of which a test may be put by itself. Of a field, part of which
     /// says nothing, only the access mode of open and the kind of a mapping are put together of bits.
     bool tests_flags() const {
         const bool are_bits = info().kind == abi::TypeInfo::Kind::bits || abi::is_mode(type_);
+        if ((node_->mask & ~info().tested) != 0) return false;
         if (set_ == abi::ConstantSet::none) return are_bits;
         const std::uint64_t field = abi::field_of(set_);
         const std::uint64_t of_field = node_->mask & field;
@@ -196,14 +200,18 @@ private:
     /// A field of which only some bits take part has no names for its values.
     std::string value(std::uint64_t bits) const {
         const std::uint64_t field = abi::field_of(set_) & info().compared;
+        if (is_other_register_ && bits > highest_of_int) return plain_bits(bits);
         if (!is_part_) return abi::value_text(type_, set_, bits);
+        if ((node_->mask & ~info().tested) != 0) return plain_bits(bits);
         if (set_ != abi::ConstantSet::none && (node_->mask & field) == field) return abi::value_text(type_, set_, bits);
-        if (tests_flags()) return this->bits(bits);
-        return plain_bits(bits);
+        return tests_flags() ? this->bits(bits) : plain_bits(bits);
     }
 
     /// A bound is a number: what is above or below a constant has nothing to do with its name.
-    std::string bound(std::uint64_t bits) const { return is_part_ ? plain_bits(bits) : abi::number_text(type_, bits); }
+    std::string bound(std::uint64_t bits) const {
+        const bool is_plain = is_part_ || (is_other_register_ && bits > highest_of_int);
+        return is_plain ? plain_bits(bits) : abi::number_text(type_, bits);
+    }
 
     std::string comparison() const {
         const std::string rest = subject_rest();
@@ -235,6 +243,8 @@ private:
         return text.find_first_not_of(info().is_signed ? "-0123456789" : "0123456789abcdefx") == text.npos;
     }
 
+    static constexpr std::uint64_t highest_of_int = 0x7fffffff;
+
     const BoundNode* node_;
     bool negated_;
     std::string subject_{};
@@ -242,6 +252,7 @@ private:
     abi::ConstantSet set_{};
     bool interval_ = false;
     bool is_part_ = false;
+    bool is_other_register_ = false;  ///< compared with other bits than the type has, but with a whole register
     std::uint64_t low_ = 0;
     std::uint64_t high_ = 0;
 };
@@ -306,8 +317,8 @@ inline Phrase phrase(const abi::Syscall& call, const BoundNode* node, bool negat
 }  // namespace detail
 
 /// A condition in words, on one line of ASCII whatever it holds: "domain is AF_INET and type is not SOCK_RAW".
-/// Arguments by their names, values by those of abi/constants.def where they have one. An empty text where it is always
-/// true, "never" where it cannot be.
+/// Arguments by their names ("argument 5" where the call has none there), values by those of abi/constants.def where
+/// they have one. An empty text where it is always true, "never" where it cannot be.
 ///
 /// "flags has nothing but A|B" says that no other bit is set, "has any of", "has none of", "has all of" and "lacks some
 /// of" speak of the bits that are named; "x & M is V" of the bits under a mask. "is", "is at most" and the like compare
