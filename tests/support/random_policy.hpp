@@ -123,47 +123,67 @@ private:
         }
     }
 
-    policy::BoundNode equality(std::uint64_t position, std::uint64_t mask, std::uint64_t value) const {
+    struct Place {
+        unsigned position = 0;
+        std::uint64_t tested = 0;  ///< the bits that a mask may look at
+    };
+
+    /// The arguments that a filter can compare.
+    static std::vector<Place> places(int number) {
+        std::vector<Place> found;
+        const abi::Syscall& call = *abi::find(number);
+        for (int i = 0; i < call.argument_count(); ++i)
+            if (!abi::is_pointer(call.arguments[i].type))
+                found.push_back({static_cast<unsigned>(i), abi::info(call.arguments[i].type).tested});
+        return found;
+    }
+
+    std::uint64_t equality_mask(const Place& place) {
+        const std::uint64_t mask = choices_.one_in(3) ? choices_.number() | 7 : choices_.one_in(2) ? ~0ULL : ones(32);
+        return mask & place.tested;
+    }
+
+    static policy::BoundNode equality(const Place& place, std::uint64_t mask, std::uint64_t value) {
         policy::BoundNode test;
         test.kind = Kind::range;
         test.size = 1;
-        test.position = static_cast<std::uint8_t>(position);
+        test.position = static_cast<std::uint8_t>(place.position);
         test.mask = mask;
         test.low = test.high = value & mask;
         return test;
     }
 
-    std::uint64_t equality_mask() {
-        return choices_.one_in(3) ? choices_.number() | 7 : choices_.one_in(2) ? ~0ULL : ones(32);
-    }
+    policy::BoundNode any_equality(const Place& place) { return equality(place, equality_mask(place), bits(64)); }
 
     /// Rules whose order does not matter, of equalities: of each call, no two match the same, for they want other
     /// values of one argument under one mask; or all say the same.
     void apart() {
         for (std::uint64_t calls = 1 + choices_.below(6); calls > 0; --calls) {
             const int number = choices_.pick(calls_);
+            const std::vector<Place> all = places(number);
             const auto is_ours = [&](const LoosePolicy::Rule& rule) { return rule.number == number; };
-            if (std::any_of(policy_.rules.begin(), policy_.rules.end(), is_ours)) continue;
+            if (all.empty() || std::any_of(policy_.rules.begin(), policy_.rules.end(), is_ours)) continue;
             const std::uint64_t most = choices_.one_in(3) ? 1 : 8;
             const bool alike = choices_.one_in(3);
             const sysguard::Decision decision = choices_.pick(decisions_);
-            const std::uint64_t position = choices_.below(6);
-            const std::uint64_t mask = equality_mask();
+            const Place place = choices_.pick(all);
+            const std::uint64_t mask = equality_mask(place);
             std::uint64_t value = choices_.below(2) == 0 ? 0 : bits(64);
             for (std::uint64_t count = 1 + choices_.below(most); count > 0; --count) {
-                std::vector<policy::BoundNode> nodes{alike ? equality(choices_.below(6), equality_mask(), bits(64))
-                                                           : equality(position, mask, value)};
-                if (most == 1 && choices_.one_in(2)) {
-                    policy::BoundNode all;
-                    all.size = 3;
-                    const std::uint64_t other = (nodes[0].position + 1 + choices_.below(5)) % 6;
-                    nodes = {all, nodes[0], equality(other, equality_mask(), bits(64))};
+                std::vector<policy::BoundNode> nodes{alike ? any_equality(choices_.pick(all))
+                                                           : equality(place, mask, value)};
+                if (most == 1 && all.size() > 1) {
+                    policy::BoundNode both;
+                    both.size = 3;
+                    const Place& other = choices_.pick(all);
+                    if (other.position != nodes[0].position) nodes = {both, nodes[0], any_equality(other)};
                 }
                 policy_.rules.push_back({number, nodes, false, alike ? decision : choices_.pick(decisions_)});
                 value = ((value | ~mask) + 1) & mask;  // one more under the mask, which has more than there are rules
                 if (mask == ~0ULL && choices_.one_in(4)) value += 1ULL << 33;
             }
         }
+        if (policy_.rules.empty()) ordinary(4);
     }
 
     /// As a recorded run would: few calls are most of it.
