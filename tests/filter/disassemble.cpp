@@ -83,6 +83,7 @@ TEST_CASE("arguments and constants by their names") {
     CHECK(has(text, "; arg of fcntl\n"));
     CHECK_FALSE(has(text, "O_APPEND"));
     CHECK(has(text, "; flags of openat\n"));
+    CHECK(has(text, "; O_ACCMODE\n"));
     CHECK(has(text, "; MAP_FIXED\n"));
     CHECK(has(text, "; request of ioctl\n"));
     CHECK_FALSE(has(text, "F_GETFD"));
@@ -104,6 +105,24 @@ TEST_CASE("where calls do not agree, nothing is said") {
     CHECK(has(text, ", ...\n"));
     CHECK_FALSE(has(text, "AF_INET"));
     CHECK(has(text, "argument 5 low"));
+}
+
+TEST_CASE("the calls that get to a load, whatever jump leads there") {
+    const auto calls = [](unsigned operation, std::uint32_t k) {
+        return disassemble({{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+                            {static_cast<std::uint16_t>(BPF_JMP | BPF_K | operation), 0, 1, k},
+                            {BPF_LD | BPF_W | BPF_ABS, 0, 0, 16},
+                            {BPF_RET | BPF_K, 0, 0, 0}});
+    };
+    constexpr auto number = static_cast<std::uint32_t>(SYS_socket);
+    CHECK(has(calls(BPF_JEQ, number), "; domain of socket\n"));
+    CHECK_FALSE(has(calls(BPF_JGT, number), "socket, "));
+    CHECK(has(calls(BPF_JGE, number), "; "));
+    CHECK_FALSE(has(calls(BPF_JGT, sysguard::abi::native_limit - 1U), "; "));
+    CHECK_FALSE(has(calls(BPF_JSET, 0x8000), "; "));
+    CHECK(has(calls(BPF_JSET, 0x1ff), "; "));
+    CHECK_FALSE(has(disassemble({{BPF_MISC | BPF_TAX, 0, 0, 0}, {BPF_LD | BPF_W | BPF_ABS, 0, 0, 16}}), "; "));
+    CHECK(has(disassemble({{BPF_JMP | BPF_JA, 0, 0, 0}, {BPF_LD | BPF_W | BPF_ABS, 0, 0, 16}}), "; "));
 }
 
 TEST_CASE("each return") {

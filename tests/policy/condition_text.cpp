@@ -157,7 +157,7 @@ TEST_CASE("what lies in memory, and what the kernel makes of it") {
           "addr is no loopback address and addr is in a private network");
     CHECK(text<sys::connect>(arg::addr.family() == AF_UNIX && arg::addr.port() >= 1024) ==
           "addr's family is AF_UNIX and addr's port is at least 1024");
-    CHECK(text<sys::connect>(arg::addr.unix_path() == "/run/x") == "addr's socket leads to \"/run/x\"");
+    CHECK(text<sys::connect>(arg::addr.unix_path() == "/run/x") == "addr's path leads to \"/run/x\"");
     CHECK(text<sys::connect>(arg::addr.abstract_name() == "x") == "addr's abstract name is \"x\"");
     CHECK(text<sys::write>(arg::buf.starts_with("GET ") && arg::buf.size() < 9) ==
           "buf begins with \"GET \" and count is below 9");

@@ -146,6 +146,7 @@ inline std::string constant_note(const sock_filter& instruction, const Loaded& l
                                                                  ? std::string{}
                                                                  : abi::bits_text(argument.type, set, k)
                                                            : abi::value_text(argument.type, set, k);
+        if (operation == BPF_JSET && field != 0 && k == field) text = abi::field_name(set);
         const bool has_name = std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
         if (!has_name || (!note.empty() && note != text)) return {};
         note = std::move(text);

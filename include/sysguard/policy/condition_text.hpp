@@ -268,7 +268,7 @@ inline std::string text_test(const abi::Syscall& call, const BoundNode* node, bo
     if (node->facet == Facet::bytes) return subject + (negated ? " does not begin with " : " begins with ") + text;
     const bool leads = node->facet == Facet::path || node->facet == Facet::unix_path ||
                        (node->facet == Facet::text && argument.type == abi::Type::path);
-    if (node->facet == Facet::unix_path) subject += "'s socket";
+    if (node->facet == Facet::unix_path) subject += "'s path";
     if (node->facet == Facet::abstract_name) subject += "'s abstract name";
     const std::string verb = leads ? negated ? " does not lead" : " leads" : " is" + no;
     if (node->kind == Node::Kind::under) return subject + verb + " to " + text + " or below";
