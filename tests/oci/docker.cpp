@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <fstream>
@@ -14,7 +15,10 @@
 #include <vector>
 
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -274,4 +278,72 @@ TEST_CASE("a loaded profile is weighed by a recorded run, and decides the same")
             executed[1] += other.instructions;
         }
     CHECK(executed[1] < executed[0]);
+}
+
+TEST_CASE("programs and functions run under it") {
+    const sg::Sandbox box{sg::load_oci_profile(path).policy()};
+    const sg::Outcome said = box.run({"/bin/sh", "-c", "echo hello; exec /bin/cat /proc/self/comm"},
+                                     {.output = sg::Stdio::capture(), .error = sg::Stdio::capture()});
+    CAPTURE(said.explain());
+    CHECK(said);
+    CHECK(said.output() == "hello\ncat\n");
+    const auto answers = box.call([] {
+        errno = 0;
+        const long keyed = ::syscall(SYS_keyctl, 0, 0);
+        const int refused = errno;
+        errno = 0;
+        const long cloned = ::syscall(SYS_clone3, nullptr, 0);
+        return keyed == -1 && refused == EPERM && cloned == -1 && errno == ENOSYS && ::getppid() >= 0;
+    });
+    REQUIRE(answers);
+    CHECK(*answers);
+}
+
+TEST_CASE("AF_VSOCK is refused whatever is in the upper half of the domain, where libseccomp lets it through") {
+    constexpr std::uint64_t disguised = AF_VSOCK + (1ULL << 32);
+    scmp_filter_ctx context = ::seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    REQUIRE(context != nullptr);
+    for (const scmp_arg_cmp& test : {scmp_arg_cmp{0, SCMP_CMP_LT, 38, 0}, scmp_arg_cmp{0, SCMP_CMP_EQ, 39, 0},
+                                     scmp_arg_cmp{0, SCMP_CMP_GT, 40, 0}})
+        REQUIRE(::seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SYS_socket, 1, &test) == 0);
+    const int fd = ::memfd_create("filter", MFD_CLOEXEC);
+    REQUIRE(::seccomp_export_bpf(context, fd) == 0);
+    ::seccomp_release(context);
+    std::vector<sock_filter> code(static_cast<std::size_t>(::lseek(fd, 0, SEEK_END)) / sizeof(sock_filter));
+    REQUIRE(::pread(fd, code.data(), code.size() * sizeof(sock_filter), 0) > 0);
+    ::close(fd);
+    seccomp_data data{SYS_socket, abi::audit_architecture(abi::native_abi), 0, {disguised, SOCK_STREAM}};
+    CHECK(sg::filter::interpret({code.data(), code.size()}, data).value == SECCOMP_RET_ALLOW);
+
+    const sg::Sandbox box{sg::load_oci_profile(path).policy()};
+    const auto bypass = box.call([] {
+        const bool denied = ::syscall(SYS_socket, AF_VSOCK, SOCK_STREAM, 0) == -1 && errno == EPERM;
+        return denied && ::syscall(SYS_socket, disguised, SOCK_STREAM, 0) == -1 && errno == EPERM;
+    });
+    REQUIRE(bypass);
+    CHECK(*bypass);
+}
+
+TEST_CASE("a policy made of it gains handlers and conditions of the host's own") {
+    const support::Scratch scratch;
+    const std::string secret = scratch / "secret";
+    std::ofstream{secret} << "told";
+    const sg::OciProfile profile = sg::load_oci_profile(path);
+    const sg::Launch captured{.output = sg::Stdio::capture(), .error = sg::Stdio::capture()};
+    const std::vector<std::string> cat = {"/bin/cat", secret};
+    CHECK(sg::Sandbox{profile.policy()}.run(cat, captured).output() == "told");
+
+    std::atomic<int> asked{0};
+    const auto policy = profile.policy(Rule<SYS_openat>{arg::path.under(scratch.path())}.deny(EACCES),
+                                       Rule<SYS_getpriority>{}.handle([&asked](const sg::AnyCall& call) {
+                                           ++asked;
+                                           return call.deny(EXFULL);
+                                       }));
+    const sg::Sandbox box{policy};
+    const sg::Outcome refused = box.run(cat, captured);
+    CHECK(!refused);
+    CHECK(refused.output().empty());
+    CHECK(*box.call([] { return ::syscall(SYS_getpriority, 0, 0) < 0 ? errno : 0; }) == EXFULL);
+    CHECK(asked == 1);
+    CHECK(*box.call([] { return ::syscall(SYS_keyctl, 0, 0) < 0 ? errno : 0; }) == EPERM);
 }
