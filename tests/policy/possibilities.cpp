@@ -201,3 +201,36 @@ TEST_CASE("whatever becomes of some call is possible, and each decision is named
     CHECK(exact > 5000);
     CHECK(impossible > 100);
 }
+
+TEST_CASE("where one call is seen to run with what another is refused, it is open beside it") {
+    support::RandomPolicy random{support::Choices{20261125}, {sys::fchmodat, sys::fchmod, sys::fchmodat2}};
+    std::size_t found = 0;
+    std::size_t seen = 0;
+    for (int round = 0; round < 2000; ++round) {
+        const support::FixedPolicy policy{
+            random.make({{sg::Action::allow}, {sg::Action::deny, EPERM}, {sg::Action::kill}})};
+        const sg::policy::View view = policy.view();
+        const Possibilities can{view};
+        if (!can.is_ruled(sys::fchmodat)) continue;
+        bool shown = false;
+        for (int i = 0; i < 100; ++i) {
+            std::uint64_t of_ruled[6];
+            std::uint64_t of_other[6];
+            const seccomp_data ruled = random.input(sys::fchmodat);
+            const seccomp_data other = random.input(sys::fchmod);
+            std::copy(std::begin(ruled.args), std::end(ruled.args), of_ruled);
+            std::copy(std::begin(other.args), std::end(other.args), of_other);
+            of_ruled[2] = of_other[1] = i % 2 == 0 ? of_ruled[2] : of_other[1];  // the mode
+            shown = shown || (!(sg::policy::decide(view, sys::fchmodat, of_ruled) == sg::Action::allow) &&
+                              sg::policy::decide(view, sys::fchmod, of_other) == sg::Action::allow);
+        }
+        const bool open = can.is_open_beside(sys::fchmodat, {}, sys::fchmod, {});
+        CHECK((open || !shown));
+        found += open;
+        seen += shown;
+    }
+    MESSAGE(seen << " of " << found << " seen");
+    CHECK(seen * 10 > found * 9);
+    CHECK(found > 200);
+    CHECK(found < 1800);
+}

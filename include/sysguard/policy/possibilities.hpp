@@ -43,7 +43,7 @@ public:
     constexpr bool may(Fate fate, int number, const Knowledge& knowledge = {}) const noexcept {
         if (number < 0) return false;
         const Glance seen = glance(fate, number, knowledge);
-        return seen.possible && (!seen.other || search(fate, number, knowledge));
+        return seen.possible && (!seen.other || is_shown(fate, number, knowledge) || search(fate, number, knowledge));
     }
 
     /// Whether nothing else becomes of the call, as far as one looks at each rule by itself.
@@ -204,6 +204,17 @@ private:
             const int position = abi::find(number)->position(known.argument);
             if (position >= 0) grid.add_test(position, known.mask, known.value);
         }
+    }
+
+    /// Whether the plainest of the possible arguments show it already: where nothing else is known, 0 or all bits.
+    constexpr bool is_shown(Fate fate, int number, const Knowledge& knowledge) const noexcept {
+        const Registers known = registers(number, knowledge);
+        for (const std::uint64_t rest : {0ULL, ~0ULL}) {
+            std::uint64_t arguments[abi::max_arguments]{};
+            for (int i = 0; i < abi::max_arguments; ++i) arguments[i] = known.values[i] | (rest & ~known.known[i]);
+            if (fit(number, arguments, knowledge) && is(fate, first_match(number, arguments))) return true;
+        }
+        return false;
     }
 
     constexpr bool search(Fate fate, int number, const Knowledge& knowledge) const noexcept {

@@ -20,7 +20,7 @@ struct Fallback {
     const char* why = nullptr;
 };
 
-/// glibc 2.36 to 2.41 and musl 1.2.5, as their sources have it.
+/// As the sources of glibc (2.36 and newer) and musl (1.2.5) have it, and as others found out.
 inline constexpr Fallback fallbacks[] = {
     {sys::clone3, sys::clone, Fallback::When::unasked,
      "glibc starts threads and programs by it, and takes clone only where it answers ENOSYS (moby issue 42680)"},
@@ -47,16 +47,16 @@ inline constexpr Fallback fallbacks[] = {
     {sys::statx, sys::newfstatat, Fallback::When::asked,
      "glibc's statx() asks newfstatat only where it answers ENOSYS"},
     {sys::fchmodat2, sys::fchmodat, Fallback::When::asked,
-     "glibc's and musl's fchmodat() of flags do without only where it answers ENOSYS"},
+     "glibc's and musl's fchmodat() with flags do without only where it answers ENOSYS (systemd issue 30250)"},
     {sys::preadv2, sys::preadv, Fallback::When::asked, "glibc's preadv2() takes preadv only where it answers ENOSYS"},
     {sys::pwritev2, sys::pwritev, Fallback::When::asked,
      "glibc's pwritev2() takes pwritev only where it answers ENOSYS"},
     {sys::execveat, sys::execve, Fallback::When::asked,
      "glibc's and musl's fexecve() take execve of /proc/self/fd only where it answers ENOSYS"},
     {sys::openat2, sys::openat, Fallback::When::asked,
-     "programs that know it take openat only where it answers ENOSYS, as on a kernel before 5.6"},
+     "programs that try it take openat only where it answers ENOSYS, as before Linux 5.6 (crun issue 545)"},
     {sys::epoll_pwait2, sys::epoll_pwait, Fallback::When::asked,
-     "programs that know it take epoll_pwait only where it answers ENOSYS, as on a kernel before 5.11"},
+     "programs that try it take epoll_pwait only where it answers ENOSYS, as before Linux 5.11 (ivykis issue 33)"},
     {sys::pipe2, sys::pipe, Fallback::When::asked, "musl's pipe2() takes pipe only where it answers ENOSYS"},
     {sys::dup3, sys::dup2, Fallback::When::asked, "musl's dup3() takes dup2 only where it answers ENOSYS"},
     {sys::accept4, sys::accept, Fallback::When::asked, "musl's accept4() takes accept only where it answers ENOSYS"},

@@ -43,9 +43,9 @@ public:
 
 private:
     struct Test {
-        std::uint64_t mask = 0;
-        std::uint64_t low = 0;
-        std::uint64_t high = 0;
+        std::uint64_t mask;
+        std::uint64_t low;
+        std::uint64_t high;
     };
 
     static constexpr std::size_t max_tests = 128;
@@ -57,8 +57,8 @@ private:
     enum class Progress : std::uint8_t { on_both_bounds, on_low, on_high, inside, outside };
 
     struct Prefix {
-        std::uint64_t value = 0;
-        Progress progress[max_mixed_tests]{};
+        std::uint64_t value;
+        Progress progress[max_mixed_tests];
     };
 
     constexpr void add_test(const Test& test) noexcept {
@@ -114,8 +114,15 @@ private:
         for (std::size_t i = 0; i < test_count_; ++i) used |= tests_[i].mask;
         Prefix now[max_prefixes]{};
         std::size_t count = 1;
+        int above = 64;
         for (int bit = 63; bit >= 0; --bit) {
             if ((used >> bit & 1) == 0) continue;
+            if (above < 64 && are_alike(above, bit)) {
+                for (std::size_t p = 0; p < count; ++p) now[p].value |= (now[p].value >> above & 1) << bit;
+                above = bit;
+                continue;
+            }
+            above = bit;
             Prefix next[max_prefixes]{};
             std::size_t next_count = 0;
             for (std::size_t p = 0; p < count; ++p)
@@ -125,6 +132,20 @@ private:
             count = next_count;
         }
         for (std::size_t p = 0; p < count; ++p) add_value(now[p].value);
+    }
+
+    /// Whether a bit leads nowhere that the one above it has not led to: every test looks at both or neither, and wants
+    /// of both the same.
+    constexpr bool are_alike(int above, int bit) const noexcept {
+        const std::uint64_t both = 1ULL << above | 1ULL << bit;
+        for (std::size_t i = 0; i < test_count_; ++i) {
+            const Test& test = tests_[i];
+            const std::uint64_t looked_at = test.mask & both;
+            if (looked_at == 0) continue;
+            const std::uint64_t low = test.low & both;
+            if (looked_at != both || low != (test.high & both) || (low != 0 && low != both)) return false;
+        }
+        return true;
     }
 
     constexpr bool extend(const Prefix& from, int bit, bool set, Prefix* next, std::size_t& next_count) noexcept {
