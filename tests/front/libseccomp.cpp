@@ -312,6 +312,8 @@ TEST_CASE("a policy that is exported and taken over again is the same") {
                              sg::otherwise.allow()};
     const sg::LibseccompExport exported = sg::export_to_libseccomp(own);
     CHECK(exported.notes.empty());
+    CHECK(sg::pseudo_code(own).find("    if ($a0.lo32 == 1)\n      action ERRNO(54);") != std::string::npos);
+    CHECK(sg::pseudo_code(exported.context.get()).find("if ($a0.lo32 & 0xffffffff == 1)") != std::string::npos);
     const LibseccompPolicy again{exported.context.get()};
     for (const std::uint64_t which : {0ULL, 1ULL, 2ULL, 3ULL, 5ULL, 1ULL << 32, 5 | 1ULL << 40})
         CHECK(again.decide(SYS_getpriority, {which}) == own.decide(SYS_getpriority, {which}));
@@ -320,4 +322,24 @@ TEST_CASE("a policy that is exported and taken over again is the same") {
     CHECK(*box.call([] { return priority(0); }) == 0);
     CHECK(*box.call([] { return priority(1 | 1ULL << 32); }) == -EXFULL);
     CHECK(box.call([] { return priority(2); }).outcome().kind() == Kind::violation);
+}
+
+TEST_CASE("the page on libseccomp: workers under a context, alone and with a policy") {
+    constexpr sg::Policy policy{Rule<SYS_getpriority>{arg::which == 2}.deny(EBADE), sg::otherwise.allow()};
+    LibseccompContext owned{SCMP_ACT_ALLOW};
+    add(owned, SCMP_ACT_ERRNO(EXFULL), SYS_getpriority, {equal(0, 1)});
+    const bool notifies = has_notify();
+    if (notifies) add(owned, SCMP_ACT_NOTIFY, SYS_getsid);
+    const scmp_filter_ctx context = owned.release();
+    const sg::Sandbox asked{LibseccompPolicy{context, policy, [](const AnyCall& call) -> Verdict {
+                                                 return call.name() == "getsid" ? call.deny(ENOANO)
+                                                                                : call.proceed_unchecked();
+                                             }}};
+    ::seccomp_release(context);
+    CHECK(*asked.call([] { return priority(0); }) == 0);
+    CHECK(*asked.call([] { return priority(1); }) == -EXFULL);
+    CHECK(*asked.call([] { return priority(2); }) == -EBADE);
+    if (notifies) CHECK(*asked.call([] { return ::getsid(0) < 0 ? errno : 0; }) == ENOANO);
+    const sg::LibseccompExport made = sg::export_to_libseccomp(policy);
+    CHECK(made.notes.size() == 1);
 }
