@@ -311,8 +311,16 @@ TEST_CASE("what works on open files does what paths are refused, where files can
     const auto by_path = Rule<SYS_fchmodat>{}.deny(EPERM);
     CHECK(of(by_path, sg::allow<SYS_fchmod, SYS_openat>).contains(Kind::sibling, SYS_fchmod));
     CHECK_FALSE(of(by_path, sg::allow<SYS_fchmod>).contains(Kind::sibling));
-    CHECK_FALSE(
-        of(by_path, sg::allow<SYS_fchmod>, Rule<SYS_openat>{arg::path.under("/srv")}.allow()).contains(Kind::sibling));
+    // Where the host opens files, what was denied without a look at a path is denied in vain, and what was not is held.
+    const auto opened_by_the_host = Rule<SYS_openat>{arg::path.under("/srv")}.allow();
+    const auto looked_at = Rule<SYS_fchmodat>{arg::path.under("/srv")}.allow();
+    const auto in_part = Rule<SYS_fchmodat>{(arg::mode & 07000) == 0 && arg::path.under("/srv")}.allow();
+    CHECK(of(by_path, sg::allow<SYS_fchmod>, opened_by_the_host).contains(Kind::sibling, SYS_fchmod));
+    CHECK_FALSE(of(looked_at, sg::allow<SYS_fchmod>, opened_by_the_host).contains(Kind::sibling));
+    CHECK(of(in_part, sg::allow<SYS_fchmod>, opened_by_the_host).contains(Kind::sibling, SYS_fchmod));
+    const auto not_there = Rule<SYS_newfstatat>{}.deny(ENOENT);
+    CHECK_FALSE(of(not_there, sg::allow<SYS_fstat>, opened_by_the_host).contains(Kind::sibling));
+    CHECK(of(not_there, sg::allow<SYS_fstat, SYS_openat>).contains(Kind::sibling, SYS_fstat));
 }
 
 TEST_CASE("sending to an address beside connect") {
@@ -327,6 +335,16 @@ TEST_CASE("sending to an address beside connect") {
     CHECK_FALSE(of(held, sg::allow<SYS_socket>, Rule<SYS_sendto>{arg::addrlen == 0}.allow()).contains(Kind::sibling));
     CHECK_FALSE(of(sg::allow<SYS_connect, SYS_socket, SYS_sendto>).contains(Kind::sibling));
     CHECK_FALSE(of(sg::allow<SYS_socket, SYS_sendto>).contains(Kind::sibling));
+}
+
+TEST_CASE("listening beside bind") {
+    const auto held = Rule<SYS_bind>{arg::fd == 7}.allow();
+    const auto streams = Rule<SYS_socket>{arg::domain == AF_INET && arg::type == SOCK_STREAM}.allow();
+    const auto local = Rule<SYS_socket>{arg::domain == AF_UNIX || arg::type == SOCK_DGRAM}.allow();
+    CHECK(of(held, streams, sg::allow<SYS_listen>).contains(Kind::sibling, SYS_listen));
+    CHECK_FALSE(of(held, local, sg::allow<SYS_listen>).contains(Kind::sibling));
+    CHECK_FALSE(of(held, streams).contains(Kind::sibling));
+    CHECK_FALSE(of(streams, sg::allow<SYS_bind, SYS_listen>).contains(Kind::sibling));
 }
 
 TEST_CASE("work that no filter sees") {

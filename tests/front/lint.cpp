@@ -16,9 +16,11 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -138,6 +140,25 @@ TEST_CASE("process_vm_writev writes into its parent, until it is denied") {
     CHECK_FALSE(sg::lint(good).contains(Kind::other_memory, SYS_process_vm_writev));
     CHECK(result(good, probe) == -EPERM);
     CHECK(std::string{target} == "before");
+}
+
+TEST_CASE("listen binds where bind is denied, until it is, too") {
+    const auto listen_somewhere = [] {
+        const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+        sockaddr_in address{};
+        socklen_t size = sizeof address;
+        if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0) return -1;
+        if (::listen(fd, 1) != 0) return -errno;
+        ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+        return static_cast<int>(ntohs(address.sin_port));
+    };
+    const auto held = Rule<SYS_bind>{}.deny(EACCES);
+    const sg::Policy bad{held, open_else};
+    CHECK(sg::lint(bad).contains(Kind::sibling, SYS_listen));
+    CHECK(sg::Sandbox{bad}.call(listen_somewhere).value() > 0);
+    const sg::Policy good{held, Rule<sg::sys::listen>{}.deny(EPERM), open_else};
+    CHECK_FALSE(sg::lint(good).contains(Kind::sibling, SYS_listen));
+    CHECK(sg::Sandbox{good}.call(listen_somewhere).value() == -EPERM);
 }
 
 TEST_CASE("memory becomes executable by mprotect where mmap makes none so, until that is denied") {

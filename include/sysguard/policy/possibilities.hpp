@@ -18,6 +18,7 @@ enum class Fate : std::uint8_t {
     runs,     ///< the kernel runs it, and nobody looks at its memory before
     stopped,  ///< anything else
     refused,  ///< as `stopped`, but not where a rule answers ENOSYS, which only sends libcs to another call
+    denied,   ///< as `refused`, and not by the host, which may look at what the call's pointers lead to
 };
 
 /// What a policy can come to for calls of whose arguments little is known. The answers are exact up to a bound of work,
@@ -53,14 +54,14 @@ public:
         return seen.possible && !seen.other;
     }
 
-    /// Whether with some arguments `ruled` is refused, while `other` runs with the same: those of the same name and
-    /// type. An argument that only one of them has may be anything that its knowledge allows.
-    constexpr bool is_open_beside(int ruled, const Knowledge& of_ruled, int other,
-                                  const Knowledge& of_other) const noexcept {
-        if (!is_ruled(ruled) || other < 0 || !glance(Fate::refused, ruled, of_ruled).possible) return false;
-        if (!may(Fate::runs, other, of_other) || !may(Fate::refused, ruled, of_ruled)) return false;
-        if (always(Fate::refused, ruled, of_ruled) || always(Fate::runs, other, of_other)) return true;
-        return !have_the_same_rules(ruled, other) && search(ruled, of_ruled, other, of_other);
+    /// Whether with some arguments `ruled` is refused (or denied: `how`), while `other` runs with the same: those of
+    /// the same name and type. An argument that only one of them has may be anything that its knowledge allows.
+    constexpr bool is_open_beside(int ruled, const Knowledge& of_ruled, int other, const Knowledge& of_other,
+                                  Fate how = Fate::refused) const noexcept {
+        if (!is_ruled(ruled) || other < 0 || !glance(how, ruled, of_ruled).possible) return false;
+        if (!may(Fate::runs, other, of_other) || !may(how, ruled, of_ruled)) return false;
+        if (always(how, ruled, of_ruled) || always(Fate::runs, other, of_other)) return true;
+        return !have_the_same_rules(ruled, other) && search(how, ruled, of_ruled, other, of_other);
     }
 
     /// Calls `visit(decision)` for everything that becomes of the call, as far as one looks at each rule by itself.
@@ -107,8 +108,9 @@ private:
         const bool runs =
             decision == Action::allow || decision == Action::log || (decision == Action::trace && may_trace_);
         if (fate == Fate::runs) return runs;
-        const bool sends_on = fate == Fate::refused && rule != nullptr && decision == Decision{Action::deny, ENOSYS};
-        return !runs && !sends_on;
+        const bool sends_on = fate != Fate::stopped && rule != nullptr && decision == Decision{Action::deny, ENOSYS};
+        const bool asks = fate == Fate::denied && decision == Action::handle;
+        return !runs && !sends_on && !asks;
     }
 
     static constexpr Registers registers(int number, const Knowledge& knowledge) noexcept {
@@ -269,7 +271,8 @@ private:
         int shared[abi::max_arguments]{};  ///< of an argument of the other call: 1 + its position in the ruled one
     };
 
-    constexpr bool search(int ruled, const Knowledge& of_ruled, int other, const Knowledge& of_other) const noexcept {
+    constexpr bool search(Fate how, int ruled, const Knowledge& of_ruled, int other,
+                          const Knowledge& of_other) const noexcept {
         Pair pair;
         fill(pair, ruled, of_ruled, other, of_other);
         std::size_t size = 1;
@@ -289,7 +292,7 @@ private:
             for (int i = 0; i < abi::max_arguments; ++i)
                 if (pair.shared[i] != 0) others[i] = arguments[pair.shared[i] - 1];
             if (fit(ruled, arguments, of_ruled) && fit(other, others, of_other) &&
-                is(Fate::refused, first_match(ruled, arguments)) && is(Fate::runs, first_match(other, others)))
+                is(how, first_match(ruled, arguments)) && is(Fate::runs, first_match(other, others)))
                 return true;
         }
         return false;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "../../policy/possibilities.hpp"
 #include "../finding.hpp"
+#include "abilities.hpp"
 #include "fallbacks.hpp"
 #include "powerful_calls.hpp"
 #include "siblings.hpp"
@@ -21,13 +21,14 @@
 namespace sysguard::filter::detail {
 
 /// Looks for one thing after the other.
-class Linter {
+class Linter : Abilities {
 public:
-    constexpr explicit Linter(const policy::View& view) noexcept : can_{view} {}
+    constexpr explicit Linter(const policy::View& view) noexcept : Abilities{view} {}
 
     constexpr Findings look() noexcept {
         look_at_siblings();
         look_at_sending_beside_connect();
+        look_at_listening_beside_bind();
         look_at_hidden_work();
         look_at_other_memory();
         look_at_executable_memory();
@@ -40,23 +41,6 @@ public:
 
 private:
     using Kind = Finding::Kind;
-    using Fate = policy::Fate;
-
-    static constexpr std::uint64_t int_bits = 0xffffffff;
-
-    static constexpr policy::Known equals(abi::ArgName argument, std::uint64_t value) noexcept {
-        return {argument, int_bits, value};
-    }
-    static constexpr policy::Known differs(abi::ArgName argument, std::uint64_t value) noexcept {
-        return {argument, int_bits, value, true};
-    }
-    static constexpr policy::Known has(abi::ArgName argument, std::uint64_t bits) noexcept {
-        return {argument, bits, bits};
-    }
-
-    constexpr bool runs(int number, const policy::Knowledge& knowledge = {}) const noexcept {
-        return can_.may(Fate::runs, number, knowledge);
-    }
 
     constexpr void add(Kind kind, int call, int beside, const char* why, const char* closed, int error = 0) noexcept {
         found_.add({kind, static_cast<std::int16_t>(call), static_cast<std::int16_t>(beside),
@@ -65,10 +49,6 @@ private:
 
     constexpr void deny(Kind kind, int call, const char* why, int error = EPERM, int beside = -1) noexcept {
         add(kind, call, beside, why, nullptr, error);
-    }
-
-    constexpr bool opens_files() const noexcept {
-        return runs(sys::openat) || runs(sys::open) || runs(sys::openat2) || runs(sys::creat);
     }
 
     constexpr void look_at_siblings() noexcept {
@@ -85,11 +65,13 @@ private:
         for (const Sibling* one = begin; one != end; ++one)
             ruled = ruled || (one->role != Role::door && can_.is_ruled(one->number));
         for (const Sibling* door = begin; ruled && door != end; ++door) {
-            if (door->role == Role::on_an_open_file && !opens_files()) continue;
+            const Fate fate = fate_beside(door->role);
+            if (fate == Fate::runs) continue;
             for (const Sibling* one = begin; one != end; ++one) {
                 if (one == door || one->role == Role::door) continue;
                 if (found_.contains(Kind::sibling, door->number)) break;
-                if (!can_.is_open_beside(one->number, known_of_ruled(*door), door->number, known_of_door(*one, *door)))
+                if (!can_.is_open_beside(one->number, known_of_ruled(*door), door->number, known_of_door(*one, *door),
+                                         fate))
                     continue;
                 add(Kind::sibling, door->number, one->number, what, door->text, closing_error(door->number));
                 break;
@@ -111,6 +93,19 @@ private:
         for (const int number : {sys::sendmsg, sys::sendmmsg})
             if (datagrams ? runs(number) : runs(number, connects))
                 deny(Kind::sibling, number, why, EPERM, sys::connect);
+    }
+
+    /// listen binds a TCP socket that is not bound yet (inet_csk_listen_start, net/ipv4/inet_connection_sock.c).
+    constexpr void look_at_listening_beside_bind() noexcept {
+        if (!can_.is_ruled(sys::bind) || !can_.may(Fate::refused, sys::bind) || !runs(sys::listen)) return;
+        for (const int domain : {AF_INET, AF_INET6}) {
+            const policy::Known streams{abi::ArgName::type, 0xf, SOCK_STREAM};
+            if (!runs(sys::socket, {equals(abi::ArgName::domain, static_cast<std::uint64_t>(domain)), streams}))
+                continue;
+            deny(Kind::sibling, sys::listen,
+                 "binds a TCP socket that is not, to all addresses and a port of the kernel's", EPERM, sys::bind);
+            return;
+        }
     }
 
     constexpr void look_at_hidden_work() noexcept {
@@ -137,11 +132,6 @@ private:
             add(Kind::foreign_abi, -1, -1,
                 "they come with other numbers and other layouts of memory, which no rule here is for",
                 "sg::foreign.kill()");
-    }
-
-    constexpr bool opens_to_write(int number) const noexcept {
-        return runs(number, policy::Known{abi::ArgName::flags, O_ACCMODE, O_WRONLY}) ||
-               runs(number, policy::Known{abi::ArgName::flags, O_ACCMODE, O_RDWR});
     }
 
     constexpr void look_at_other_memory() noexcept {
@@ -193,27 +183,6 @@ private:
         if (runs(sys::memfd_create) && runs(sys::mmap, has(abi::ArgName::prot, PROT_EXEC)))
             deny(Kind::executable_memory, sys::memfd_create,
                  "what it makes can be mapped twice: once to write it, once to execute it", ENOSYS, sys::mmap);
-    }
-
-    /// What takes a worker's data out of the machine: a socket, and a call that gives it a peer.
-    constexpr bool reaches_the_network() const noexcept {
-        bool has_sockets = false;
-        for (const int domain : {AF_INET, AF_INET6, AF_PACKET, AF_VSOCK})
-            has_sockets =
-                has_sockets || runs(sys::socket, equals(abi::ArgName::domain, static_cast<std::uint64_t>(domain)));
-        return has_sockets && (runs(sys::connect) || runs(sys::sendto, differs(abi::ArgName::addrlen, 0)) ||
-                               runs(sys::sendmsg) || runs(sys::sendmmsg) || runs(sys::accept) || runs(sys::accept4));
-    }
-
-    constexpr bool reads() const noexcept {
-        for (const int number : {sys::read, sys::pread64, sys::readv, sys::preadv, sys::preadv2, sys::mmap,
-                                 sys::sendfile, sys::splice, sys::copy_file_range})
-            if (runs(number)) return true;
-        return false;
-    }
-
-    constexpr bool opens_to_read(int number) const noexcept {
-        return runs(number, policy::Known{abi::ArgName::flags, O_ACCMODE, O_RDONLY});
     }
 
     constexpr void look_at_chains() noexcept {
@@ -291,7 +260,6 @@ private:
         }
     }
 
-    policy::Possibilities can_;
     Findings found_{};
 };
 

@@ -18,7 +18,8 @@ struct Fixed {
 enum class Role : std::uint8_t {
     any,
     door,             ///< does what the others do, and more, or hides from filters how: refused for reasons of its own
-    on_an_open_file,  ///< does it where files can be opened, too
+    on_an_open_file,  ///< does it to what is open, where files can be opened without the host
+    changes_an_open_file,  ///< as on_an_open_file; and where the host opens them, if the others are denied without it
 };
 
 /// One of the calls that do the same by different doors.
@@ -83,12 +84,12 @@ inline constexpr Sibling siblings[] = {
     {sys::fchmodat, Role::any, {no_flags}},
     {sys::fchmodat2},
     {sys::chmod, Role::any, {at_cwd, no_flags}},
-    {sys::fchmod, Role::on_an_open_file, {flags(at_empty_path)}},
+    {sys::fchmod, Role::changes_an_open_file, {flags(at_empty_path)}},
     they("changes the mode of files"),
     {sys::fchownat},
     {sys::chown, Role::any, {at_cwd, no_flags}},
     {sys::lchown, Role::any, {at_cwd, flags(at_symlink_nofollow)}},
-    {sys::fchown, Role::on_an_open_file, {flags(at_empty_path)}},
+    {sys::fchown, Role::changes_an_open_file, {flags(at_empty_path)}},
     they("changes the owner of files"),
     {sys::mkdirat},
     {sys::mkdir, Role::any, {at_cwd}},
@@ -111,7 +112,7 @@ inline constexpr Sibling siblings[] = {
     {sys::symlink, Role::any, {new_at_cwd}},
     they("makes symbolic links"),
     {sys::truncate},
-    {sys::ftruncate, Role::on_an_open_file},
+    {sys::ftruncate, Role::changes_an_open_file},
     they("changes the size of files"),
     {sys::utimensat},
     {sys::futimesat, Role::any, {no_flags}},
@@ -121,12 +122,12 @@ inline constexpr Sibling siblings[] = {
     {sys::setxattrat},
     {sys::setxattr, Role::any, {at_cwd}},
     {sys::lsetxattr, Role::any, {at_cwd}},
-    {sys::fsetxattr, Role::on_an_open_file},
+    {sys::fsetxattr, Role::changes_an_open_file},
     they("sets attributes of files"),
     {sys::removexattrat},
     {sys::removexattr, Role::any, {at_cwd}},
     {sys::lremovexattr, Role::any, {at_cwd}},
-    {sys::fremovexattr, Role::on_an_open_file},
+    {sys::fremovexattr, Role::changes_an_open_file},
     they("removes attributes of files"),
     {sys::getxattrat},
     {sys::getxattr, Role::any, {at_cwd}},
