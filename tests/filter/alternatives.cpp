@@ -123,6 +123,12 @@ TEST_CASE("a large policy has few, and they are exact") {
     CHECK(count < 2 * rules.size());
 }
 
+TEST_CASE("a comparison of no kind does not hold") {
+    const std::uint64_t registers[6]{};
+    CHECK(filter::Comparison{0, Kind::equal, ~0ULL, 0}.holds(registers));
+    CHECK_FALSE(filter::Comparison{0, static_cast<Kind>(99), ~0ULL, 0}.holds(registers));
+}
+
 TEST_CASE("random policies: they exclude each other and say what the rules say") {
     const std::vector<Decision> decisions{{Action::allow},        {Action::kill}, {Action::deny, EPERM},
                                           {Action::deny, EACCES}, {Action::log},  {Action::fake, 3}};

@@ -258,6 +258,12 @@ TEST_CASE("jumps farther than eight bits reach") {
     }
 }
 
+TEST_CASE("no more room is kept for a program than the kernel takes") {
+    CHECK(filter::program_capacity(0, 0) < 100);
+    CHECK(filter::program_capacity(10, 20) > filter::program_capacity(10, 10));
+    CHECK(filter::program_capacity(10, 1000) == filter::max_instructions);
+}
+
 TEST_CASE("a filter that the kernel would not take is an error that says so") {
     // 250 sets of values far apart, each with its own answer.
     static sg::Rules<256, 256 * 32> rules;

@@ -18,6 +18,7 @@
 
 #include "support/large_policy.hpp"
 #include "support/random_policy.hpp"
+#include "support/skip.hpp"
 
 namespace sg = sysguard;
 namespace arg = sysguard::arg;
@@ -94,6 +95,28 @@ TEST_CASE("what libseccomp gets wrong is found, and written in another way") {
     CHECK(value(right, SYS_read, 0, 0, 6) == SECCOMP_RET_KILL_PROCESS);
     CHECK(value(right, SYS_read, 0, 0, 0x200000000) == SECCOMP_RET_KILL_PROCESS);
     CHECK(value(right, SYS_read, 0, 0, 0x200000001) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("what libseccomp gets wrong in whatever way it is written is an error that names a call") {
+    // Its code for one call, shared with another, compares the advice with what the offset is to be: tests/filter/
+    // known_bypasses.cpp.
+    constexpr auto offset = arg::offset & 0xffffffffUL;
+    constexpr sg::Policy policy{Rule<SYS_readahead>{offset.in(0, 2)}.allow(),
+                                Rule<SYS_readahead>{offset.in(3, 4, 10)}.log(),
+                                Rule<SYS_fadvise64>{offset == 0 || (offset == 1 && arg::advice == 1)}.allow(),
+                                sg::foreign.kill_now(), sg::otherwise.deny(ENOSYS)};
+    const std::string error = error_of(policy.view());
+    if (error.empty()) SYSGUARD_SKIP("this libseccomp shares no wrong code");
+    CHECK(error.find("it decides otherwise on fadvise64(0, 1, 0, 0, 0, 0)") != std::string::npos);
+}
+
+TEST_CASE("comparisons of 64 bits, and what is no action") {
+    constexpr sg::Policy policy{Rule<SYS_read>{arg::count != 7}.allow(), sg::foreign.kill_now(),
+                                sg::otherwise.deny(ENOSYS)};
+    const std::vector<sock_filter> program = filter::program_of(filter::export_libseccomp(policy.view()).context.get());
+    CHECK(value(program, SYS_read, 0, 0, 7) == (SECCOMP_RET_ERRNO | ENOSYS));
+    CHECK(value(program, SYS_read, 0, 0, 7 | 1ULL << 32) == SECCOMP_RET_ALLOW);
+    CHECK(filter::detail::libseccomp_action({static_cast<Action>(99)}) == SCMP_ACT_KILL_PROCESS);
 }
 
 TEST_CASE("what it cannot say is a refusal, with a note") {

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include <sys/prctl.h>
@@ -45,6 +47,33 @@ TEST_CASE("an installed filter decides, and no_new_privs is set") {
         ::_exit(denied && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 1);
     });
     CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("a filter is for the thread that installs it, and its errors name the step") {
+    constexpr sg::Policy policy{Rule<SYS_getpriority>{}.deny(EXFULL), Rule<SYS_prctl>{}.deny(EXFULL),
+                                sg::otherwise.allow()};
+    const sock_filter wrong[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 2}, {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+    const auto step_of = [](const sg::filter::ProgramView& program) {
+        try {
+            sg::filter::install(program);
+        } catch (const sg::Error& error) {
+            return error.step();
+        }
+        return std::string{};
+    };
+    std::string steps[3];
+    bool denied_there = false;
+    std::thread{[&] {
+        steps[0] = step_of({wrong, 2});
+        steps[1] = step_of(policy.program());
+        steps[2] = step_of(policy.program());
+        denied_there = ::syscall(SYS_getpriority, 0, 0) == -1 && errno == EXFULL;
+    }}.join();
+    CHECK(steps[0] == "install the seccomp filter");
+    CHECK(steps[1].empty());
+    CHECK(steps[2] == "set no_new_privs");  // the first filter denies it
+    CHECK(denied_there);
+    CHECK(::syscall(SYS_getpriority, 0, 0) != -1);
 }
 
 TEST_CASE("a program that the kernel refuses is an error that names the step") {

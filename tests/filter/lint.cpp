@@ -201,6 +201,13 @@ TEST_CASE("a policy of constants is judged by the compiler, one of run time when
     static_assert(sg::lint(bad).without_call(Kind::powerful_call, SYS_userfaultfd).size() == 1);
     static_assert(sg::lint(bad).without_call(Kind::powerful_call, SYS_bpf).size() == 2);
 
+    const sg::Findings found = sg::lint(bad);
+    CHECK(found.contains(Severity::hole));
+    CHECK_FALSE(found.contains(Severity::breakage));
+    CHECK(found.without(Severity::hole).size() == 1);
+    CHECK(found.without_call(Kind::powerful_call, SYS_userfaultfd).size() == 1);
+    CHECK(found.without_call(Kind::powerful_call, SYS_bpf).size() == 2);
+
     sg::RuleList rules;
     rules.append(sg::allow<sys::clone3>);
     CHECK(sg::lint(sg::DynamicPolicy{rules, sg::otherwise.kill()}).contains(Kind::clone3));

@@ -22,6 +22,10 @@ TEST_CASE("what a filter returns for each decision") {
     CHECK(filter::return_value({Action::trace, 0x1ffff}) == (SECCOMP_RET_TRACE | 0xffff));
 }
 
+TEST_CASE("what is no decision kills") {
+    CHECK(filter::return_value({static_cast<Action>(99)}) == SECCOMP_RET_KILL_PROCESS);
+}
+
 TEST_CASE("a view shows a program") {
     static constexpr filter::Program<3> program{{{BPF_RET | BPF_K, 0, 0, 7}}, 1};
     constexpr filter::ProgramView view = program;

@@ -62,6 +62,20 @@ TEST_CASE("an instruction that is changed is found out, with a call that shows i
     CHECK(found > 10);
 }
 
+TEST_CASE("constants and masks are followed") {
+    constexpr sg::Policy allow{sg::foreign.kill_now(), sg::otherwise.allow()};
+    const filter::ProgramView right = allow.program();
+    // Before all of it: a constant under a mask, compared, and what cannot be then.
+    std::vector<sock_filter> longer{{BPF_LD | BPF_IMM, 0, 0, 0xff},
+                                    {BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xf},
+                                    {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0xf},
+                                    {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_LOG}};
+    longer.insert(longer.end(), right.begin(), right.end());
+    CHECK(filter::prove({longer.data(), longer.size()}, allow.view()));
+    longer[1].k = 0xe;
+    CHECK(filter::prove({longer.data(), longer.size()}, allow.view()).against);
+}
+
 TEST_CASE("what a filter never does is not judged") {
     const sock_filter pointer[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 8}, {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
     CHECK_FALSE(filter::prove({pointer, 2}, policy.view()).decided);

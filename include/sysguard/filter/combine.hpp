@@ -97,10 +97,10 @@ inline std::vector<sock_filter> combine(const ProgramView& earlier, const Progra
             begins.emplace_back(
                 first, rewriter.write(later, [&](std::uint32_t second) { return out->ret(of_both(first, second)); }));
         out->fall_into(rewriter.write(earlier, [&](std::uint32_t first) {
-            for (const auto& [value, begin] : begins)
-                if (value == first)
-                    return out->at(begin).code == (BPF_RET | BPF_K) ? out->ret(out->at(begin).k) : begin;
-            return out->ret(first);
+            std::size_t index = 0;
+            while (begins[index].first != first) ++index;
+            const detail::Label begin = begins[index].second;
+            return out->at(begin).code == (BPF_RET | BPF_K) ? out->ret(out->at(begin).k) : begin;
         }));
     } catch (const Error& error) {
         if (error.code().value() != E2BIG) throw;

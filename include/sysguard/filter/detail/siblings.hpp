@@ -38,10 +38,10 @@ inline constexpr Fixed old_at_cwd{N::olddirfd, 0xffffff9c};
 inline constexpr Fixed new_at_cwd{N::newdirfd, 0xffffff9c};
 inline constexpr Fixed no_flags{N::flags, 0};
 
-constexpr Fixed flags(std::uint64_t value) noexcept {
+consteval Fixed flags(std::uint64_t value) noexcept {
     return {N::flags, value};
 }
-constexpr Fixed only_flags(std::uint64_t value) noexcept {
+consteval Fixed only_flags(std::uint64_t value) noexcept {
     return {N::flags, value, true};
 }
 
@@ -57,7 +57,7 @@ inline constexpr const char* to_duplicate = "Rule<sg::sys::fcntl>{arg::cmd.in(F_
 /// The end of a group has this number, and says what each of its calls does.
 inline constexpr int end_of_group = -2;
 
-constexpr Sibling they(const char* text) noexcept {
+consteval Sibling they(const char* text) noexcept {
     return {end_of_group, {}, {}, text};
 }
 
