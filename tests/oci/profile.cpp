@@ -341,6 +341,8 @@ TEST_CASE("what is no profile is refused, with the place") {
         {std::string(5 << 20, ' '), "4 MiB"},
         {"\xff\xfe{}", "it is no JSON"},
         {R"({"defaultAction": "\ud800"})", "it is no JSON"},
+        {R"({"defaultErrnoRet": 1e999})", "the profile"},
+        {"{\n\"defaultAction\": \n7,,}", "line 3"},
     };
     for (const auto& each : cases) {
         const std::string error = error_of([&] { sg::parse_oci_profile(each.text, now).policy(); });

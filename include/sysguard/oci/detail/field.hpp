@@ -2,6 +2,7 @@
 
 #include "../../abi/error.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -108,7 +109,11 @@ inline Json parse(std::string_view text, const std::string& source) {
     try {
         return Json::parse(text.begin(), text.end(), watch);
     } catch (const Json::parse_error& error) {
-        throw Error{EINVAL, "read " + source + ": it is no JSON; " + shown(error.what())};
+        const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
+        const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+        throw Error{EINVAL, "read " + source + ": it is no JSON, in line " + std::to_string(line) + " or before"};
+    } catch (const Json::exception& error) {
+        throw Error{EINVAL, "read " + source + ": " + shown(error.what())};
     }
 }
 

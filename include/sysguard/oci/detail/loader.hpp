@@ -6,14 +6,17 @@
 #include "../conditions.hpp"
 #include "comparison.hpp"
 #include "field.hpp"
+#include "reading.hpp"
 #include "words.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <linux/capability.h>
@@ -33,8 +36,9 @@ struct Loaded {
     bool notifies = false;
 };
 
-/// The host's permitted capabilities.
-inline std::uint64_t host_capabilities() {
+/// The bits of a set, where it is what the host has its permitted set.
+inline std::uint64_t capabilities_of(const Capabilities& set) {
+    if (!set.is_kept()) return set.bits();
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct data[2]{};
     if (::syscall(SYS_capget, &header, data) != 0) throw Error{errno, "find out the host's capabilities (capget)"};
@@ -48,14 +52,15 @@ public:
     Loader(const Field& profile, const OciConditions& conditions, Loaded& into)
         : profile_{profile},
           kernel_{conditions.kernel},
-          capabilities_{conditions.capabilities.is_kept() ? host_capabilities() : conditions.capabilities.bits()},
+          capabilities_{capabilities_of(conditions.capabilities)},
           into_{into} {}
 
     void load() {
         profile_.object({"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags",
                          "listenerPath", "listenerMetadata", "syscalls", "comment"});
         (void)profile_["comment"].text();
-        into_.otherwise = decision(profile_["defaultAction"], profile_["defaultErrnoRet"], profile_["defaultErrno"]);
+        into_.otherwise =
+            read_decision(profile_["defaultAction"], profile_["defaultErrnoRet"], profile_["defaultErrno"]);
         if (into_.otherwise == Action::handle)
             profile_["defaultAction"].refuse("SCMP_ACT_NOTIFY is no default: no runtime takes it for one");
         architectures();
@@ -86,41 +91,10 @@ private:
         bool possible = true;
     };
 
-    struct Argument {
-        int index;
-        Operator op;
-        std::uint64_t value;
-        std::uint64_t second;
-        std::string place;
-    };
+    void note(std::string text) { add_once(into_.notes, std::move(text)); }
 
-    void note(std::string text) {
-        if (std::find(into_.notes.begin(), into_.notes.end(), text) == into_.notes.end())
-            into_.notes.push_back(std::move(text));
-    }
-
-    /// Absent: EPERM, as runtimes have it.
-    static Decision decision(const Field& action, const Field& number, const Field& name) {
-        const ActionWord* found = nullptr;
-        for (const ActionWord& each : action_words)
-            if (each.word == action.text()) found = &each;
-        if (action.is_absent()) action.refuse("it is missing: say SCMP_ACT_ERRNO, SCMP_ACT_ALLOW or another action");
-        if (found == nullptr) action.refuse("there is no action " + shown(action.text()));
-        std::int64_t value = -1;
-        if (!number.is_absent()) {
-            if (!found->has_value) number.refuse("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take an errno");
-            value = static_cast<std::int64_t>(number.number(found->action == Action::deny ? abi::max_errno : 0xffff));
-        }
-        if (!name.text().empty()) {
-            const int named = errno_of(name.text());
-            if (!found->has_value) name.refuse("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take an errno");
-            if (named < 0) name.refuse("there is no errno " + shown(name.text()));
-            if (value >= 0 && value != named) name.refuse("it is another errno than the number beside it says");
-            value = named;
-        }
-        if (value < 0) value = EPERM;
-        if (found->action == Action::deny && value == 0) return {Action::fake, 0};
-        return {found->action, found->has_value ? value : 0};
+    void add_once(std::vector<std::string>& list, std::string text) {
+        if (known_texts_.insert(text).second) list.push_back(std::move(text));
     }
 
     void architectures() {
@@ -128,13 +102,13 @@ private:
         const std::vector<Field> map = profile_["archMap"].array();
         if (!list.empty() && !map.empty()) profile_["archMap"].refuse("write either architectures or archMap");
         std::vector<std::string_view> admitted;
-        for (const Field& each : list) admitted.push_back(architecture(each));
+        for (const Field& each : list) admitted.push_back(read_architecture(each));
         for (const Field& entry : map) {
             entry.object({"architecture", "subArchitectures"});
-            const bool here = architecture(entry["architecture"]) == native_architecture;
+            const bool here = read_architecture(entry["architecture"]) == native_architecture;
             if (here) admitted.push_back(native_architecture);
             for (const Field& each : entry["subArchitectures"].array()) {
-                const std::string_view word = architecture(each);
+                const std::string_view word = read_architecture(each);
                 if (here) admitted.push_back(word);
             }
         }
@@ -150,12 +124,6 @@ private:
                 "it has no " + std::string{native_architecture} +
                 ", which this program runs on: add it, or take a profile "
                 "for this architecture");
-    }
-
-    static std::string_view architecture(const Field& field) {
-        if (index_of(architecture_words, field.text()) < 0)
-            field.refuse("there is no architecture " + shown(field.text()));
-        return field.text() == "SCMP_ARCH_NATIVE" ? native_architecture : field.text();
     }
 
     void flags() {
@@ -206,68 +174,27 @@ private:
             holds.add(number >= 0 && (capabilities_ >> number & 1) != 0);
         }
         const Field least = filter["minKernel"];
-        if (!least.text().empty()) holds.add(!(kernel_ < version(least)));
+        if (!least.text().empty()) holds.add(!(kernel_ < read_version(least)));
         return holds;
-    }
-
-    static KernelVersion version(const Field& field) {
-        KernelVersion version;
-        const std::string_view text = field.text();
-        int* part = &version.version;
-        std::size_t digits = 0;
-        for (const char c : text) {
-            if (c == '.' && part == &version.version && digits > 0) {
-                part = &version.revision;
-                digits = 0;
-            } else if (c >= '0' && c <= '9' && ++digits <= 3) {
-                *part = *part * 10 + (c - '0');
-            } else {
-                digits = 0;
-                break;
-            }
-        }
-        if (part == &version.version || digits == 0)
-            field.refuse("a kernel's version and revision are expected here, such as \"4.8\"");
-        return version;
     }
 
     void block(const Field& block) {
         block.object({"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"});
         (void)block["comment"].text();
         std::vector<std::string_view> names;
-        for (const Field& name : block["names"].array()) names.push_back(this->name(name));
+        for (const Field& name : block["names"].array()) names.push_back(read_name(name));
         if (!block["name"].text().empty()) {
             if (!names.empty()) block["name"].refuse("write either name or names");
-            names.push_back(name(block["name"]));
+            names.push_back(read_name(block["name"]));
         }
         if (names.empty()) block["names"].refuse("it names no system call");
-        const Decision decision = this->decision(block["action"], block["errnoRet"], block["errno"]);
+        const Decision decision = read_decision(block["action"], block["errnoRet"], block["errno"]);
         std::vector<Argument> arguments;
-        for (const Field& argument : block["args"].array()) arguments.push_back(this->argument(argument));
+        for (const Field& argument : block["args"].array()) arguments.push_back(read_argument(argument));
         const Holds excluded = conditions(block["excludes"]);
         const Holds included = conditions(block["includes"]);
         if (excluded.any || !included.all) return;
         for (const std::string_view name : names) rule(block, name, arguments, decision);
-    }
-
-    static std::string_view name(const Field& field) {
-        if (field.text().empty()) field.refuse("the name of a system call is expected here");
-        return field.text();
-    }
-
-    static Argument argument(const Field& field) {
-        field.object({"index", "value", "valueTwo", "op"});
-        Argument argument{static_cast<int>(field["index"].number(abi::max_arguments - 1)), Operator::eq,
-                          field["value"].number(), 0, field.place()};
-        if (!field["valueTwo"].is_absent()) argument.second = field["valueTwo"].number();
-        bool known = false;
-        for (const OperatorWord& each : operator_words) {
-            if (each.word != field["op"].text()) continue;
-            argument.op = each.op;
-            known = true;
-        }
-        if (!known) field["op"].refuse("there is no operator " + shown(field["op"].text()));
-        return argument;
     }
 
     void rule(const Field& block, std::string_view name, const std::vector<Argument>& arguments,
@@ -303,8 +230,7 @@ private:
 
     void absent(std::string_view name, bool known) {
         for (const abi::ForeignSyscall& each : abi::foreign_syscalls) known = known || each.name == name;
-        std::vector<std::string>& list = known ? into_.foreign_names : into_.unknown_names;
-        if (std::find(list.begin(), list.end(), name) == list.end()) list.emplace_back(name);
+        add_once(known ? into_.foreign_names : into_.unknown_names, std::string{name});
     }
 
     /// All comparisons of some arguments, none twice of one.
@@ -378,7 +304,7 @@ private:
         for (std::size_t i = always + 1; i < end; ++i)
             if (!(drafts_[i].decision == drafts_[always].decision))
                 note(drafts_[i].place + ": never reached, because " + drafts_[always].place +
-                     " is stricter and has no condition");
+                     " is stricter and has no condition; runtimes that use libseccomp take the first of them");
     }
 
     static bool same_condition(const Draft& a, const Draft& b) {
@@ -403,6 +329,7 @@ private:
     std::uint64_t capabilities_;
     Loaded& into_;
     std::vector<Draft> drafts_{};
+    std::set<std::string> known_texts_{};
     int highest_ = -1;
 };
 
