@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -31,6 +33,7 @@ namespace sg = sysguard;
 namespace abi = sysguard::abi;
 namespace arg = sysguard::arg;
 using nlohmann::json;
+using sg::Call;
 using sg::Rule;
 
 namespace {
@@ -346,4 +349,19 @@ TEST_CASE("a policy made of it gains handlers and conditions of the host's own")
     CHECK(*box.call([] { return ::syscall(SYS_getpriority, 0, 0) < 0 ? errno : 0; }) == EXFULL);
     CHECK(asked == 1);
     CHECK(*box.call([] { return ::syscall(SYS_keyctl, 0, 0) < 0 ? errno : 0; }) == EPERM);
+}
+
+TEST_CASE("the page on profiles shows what compiles and runs") {
+#include "support/profile_example.inc"
+    const sg::Outcome outcome = box.run({"/bin/sh", "-c", "echo hello"}, {.output = sg::Stdio::capture()});
+    CAPTURE(outcome.explain());
+    CHECK(outcome.output() == "hello\n");
+    const std::string here = __FILE__;
+    const auto file = [&](const std::string& name) {
+        std::ifstream in{here.substr(0, here.rfind("tests/oci/")) + name};
+        return std::string{std::istreambuf_iterator<char>{in}, {}};
+    };
+    const std::string example = file("tests/support/profile_example.inc");
+    REQUIRE(!example.empty());
+    CHECK(file("docs/profiles.md").find("```cpp\n" + example + "```") != std::string::npos);
 }
