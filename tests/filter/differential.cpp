@@ -165,7 +165,7 @@ TEST_CASE("random policies: the rules, the interpreter, the live kernel and libs
     CHECK(tally.proven > tally.policies * 8 / 10);
     CHECK(tally.conditional > tally.interpreter / 8);
     CHECK(tally.kernel > tally.interpreter * 9 / 10);
-    CHECK(tally.libseccomp > tally.interpreter / 20);
+    CHECK(tally.libseccomp > tally.interpreter / 40);
     for (const sg::Decision& decision : support::all_decisions())
         CHECK(tally.verdicts[filter::return_value(decision)] > tally.interpreter / 200);
 }

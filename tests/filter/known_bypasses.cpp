@@ -70,7 +70,7 @@ Pushed push_into_terminal(const filter::ProgramView& program) {
         pushed->disguised[32] = push(0xffffffff00000000 | TIOCSTI);
         char got = 0;
         pushed->arrived = ::syscall(SYS_read, terminal, &got, 1) == 1 && got == line;
-        ::_exit(0);
+        ::syscall(SYS_exit_group, 0);  // a sanitizer's _exit does more than the filter allows
     }
     int status = -1;
     ::waitpid(child, &status, 0);
