@@ -177,7 +177,7 @@ void dispatch(benchmark::State& state, bool same_call) {
     request.data.arch = sg::abi::audit_architecture(sg::abi::native_abi);
     for ([[maybe_unused]] auto iteration : state) {
         benchmark::DoNotOptimize(request);
-        call.begin(line, request, sg::abi::find(request.data.nr));
+        call.begin(line, request);
         const sg::Verdict verdict = book.decide(call);
         expect(verdict.kind() == sg::Verdict::Kind::proceed, "the handler was not found");
     }

@@ -120,6 +120,10 @@ private:
 
     LibseccompPolicy(scmp_filter_ctx context, const std::optional<Parts>& own, detail::HeldHandler ask) {
         check_architectures(context, !own.has_value());
+        if (own && own->view.admitted != nullptr)
+            throw Error{EINVAL,
+                        "use a policy below the libseccomp context: it admits 32-bit calls (sg::admit), which the "
+                        "context is not asked about; take that out"};
         code_ = filter::program_of(context);
         if (!filter::is_valid(program()))
             throw Error{EINVAL, "use the libseccomp context: what it exports is no filter that the kernel takes"};

@@ -45,6 +45,10 @@ inline constexpr EndingMaker<true> foreign;
 template <class Late>
 struct InWords;
 
+/// What `sg::admit<...>` is (sysguard/foreign.hpp).
+template <abi::Abi abi>
+class Admission;
+
 namespace policy::detail {
 
 template <class T>
@@ -130,7 +134,7 @@ public:
         const policy::RulesByCall<rule_capacity> by_call{rules};
         policy::check_reachable(rules, by_call);
         policy::check_performable(rules, by_call);
-        filter::compile(rules, by_call, program_);
+        filter::compile(rules, by_call, program_, foreign_code_);
     }
 
     /// What becomes of a call with these arguments, as the rules themselves say. Usable in `static_assert`.
@@ -144,11 +148,17 @@ public:
         return policy::decide(view(), number, registers);
     }
 
+    /// The same for a call through any ABI.
+    constexpr Decision decide(abi::Abi abi, int number,
+                              const std::uint64_t (&registers)[abi::max_arguments]) const noexcept {
+        return policy::decide(view(), abi, number, registers);
+    }
+
     /// The seccomp filter. It lives as long as the policy.
     constexpr filter::ProgramView program() const noexcept { return program_; }
 
     constexpr policy::View view() const noexcept {
-        return {rules_.begin(), rules_.size(), rules_.nodes(), otherwise_, foreign_};
+        return {rules_.begin(), rules_.size(), rules_.nodes(), otherwise_, foreign_, {}, admitted_};
     }
 
     /// What the policy does, in plain words, for a review: filter::explain. Needs <sysguard/explain.hpp>.
@@ -169,6 +179,8 @@ public:
     policy::SharedContext context() const noexcept { return rules_.contexts().context(); }
 
 private:
+    static constexpr std::size_t program_capacity = filter::program_capacity(rule_capacity, node_capacity);
+
     template <class... Parts>
     static constexpr void check() noexcept {
         constexpr std::size_t ends = policy::detail::sum({policy::detail::is_otherwise<Parts>...});
@@ -198,6 +210,12 @@ private:
         weights.give_to(given);
     }
 
+    template <abi::Abi abi>
+    constexpr void take(const Admission<abi>& admission, policy::WeightList&) {
+        admitted_ = admission.admit(admitted_);
+        foreign_code_ = admission.template code<program_capacity, rule_capacity>();
+    }
+
     template <auto target>
     constexpr void take(const Rule<target>&, policy::WeightList&) noexcept {
         static_assert(target != target,
@@ -215,7 +233,9 @@ private:
     Rules<rule_capacity, node_capacity, with_contexts> rules_;
     Decision otherwise_{};
     Decision foreign_{Action::kill};
-    filter::Program<filter::program_capacity(rule_capacity, node_capacity)> program_;
+    const policy::AdmittedAbi* admitted_ = nullptr;
+    filter::ForeignCode<program_capacity, rule_capacity> foreign_code_ = nullptr;
+    filter::Program<program_capacity> program_;
 };
 
 /// The sizeof: see Rules.

@@ -44,7 +44,8 @@ TEST_CASE("what cannot be read is shown as an address, what is null as NULL") {
     supervise::Pending foreign = call(SYS_openat);
     foreign.call = nullptr;
     foreign.architecture = 77;
-    CHECK(supervise::decode(foreign) == "system call " + std::to_string(SYS_openat) + " of an unknown ABI");
+    CHECK(supervise::decode(foreign) ==
+          "system call " + std::to_string(SYS_openat) + " of an unknown ABI, which the policy does not admit,");
 }
 
 TEST_CASE("every call, with whatever arguments, has a text") {

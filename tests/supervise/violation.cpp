@@ -47,8 +47,8 @@ TEST_CASE("arguments are shown by their names and types") {
 
 TEST_CASE("foreign calls are shown with their ABI, by that ABI's numbers") {
 #if defined(__x86_64__)
-    CHECK(call(102, abi::Abi::i386).text() == "system call 102 (socketcall) of i386");
-    CHECK(call(0x40000000 | SYS_getpid).text() == "system call 39 (getpid) of x32");
+    CHECK(call(102, abi::Abi::i386).text() == "32-bit (i386) system call 102 (socketcall)");
+    CHECK(call(0x40000000 | SYS_getpid).text() == "x32 system call 39 (getpid)");
     CHECK_FALSE(call(0x40000000 | SYS_getpid).is_native());
 #endif
     CHECK(call(100000).text() == "system call 100000 of " + std::string{abi::name(abi::native_abi)});

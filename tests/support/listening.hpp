@@ -89,7 +89,7 @@ struct Supervised {
         REQUIRE(wait_for_call());
         const seccomp_notif* const request = listener.receive();
         REQUIRE(request != nullptr);
-        call.begin(line, *request, sysguard::abi::find(request->data.nr));
+        call.begin(line, *request);
     }
     sysguard::supervise::Pending receive() {
         sysguard::supervise::Pending call;

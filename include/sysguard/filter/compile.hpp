@@ -155,14 +155,20 @@ private:
 
 }  // namespace detail
 
+/// Writes what is done with calls of foreign ABIs, whose architecture is in the accumulator, and says where it begins.
+template <std::size_t capacity, std::size_t rule_capacity>
+using ForeignCode = detail::Label (*)(const policy::View& view, const policy::RulesByCall<rule_capacity>& by_call,
+                                      detail::Emitter<capacity>& out);
+
 /// Compiles a policy to a filter: the architecture first, then a search over ranges of numbers, then conditions. Calls
 /// that are allowed whatever their arguments load nothing but the number, so that the kernel caches them (Linux 5.11,
 /// seccomp_cache_prepare). With weights, the search is quick for the calls that count much. A filter too large for the
-/// kernel is an error. Thread-safe.
+/// kernel is an error. `foreign_code` is for a policy that admits a foreign ABI. Thread-safe.
 template <std::size_t capacity, std::size_t rule_capacity>
 constexpr void compile(const policy::View& view, const policy::RulesByCall<rule_capacity>& by_call,
-                       Program<capacity>& program) {
+                       Program<capacity>& program, ForeignCode<capacity, rule_capacity> foreign_code = nullptr) {
     detail::Emitter<capacity> out;
+    const detail::Label admitted = foreign_code != nullptr ? foreign_code(view, by_call, out) : 0;
     detail::Blocks<capacity, rule_capacity> blocks{view, by_call, out};
     const detail::Leaf unknown{return_value(policy::unknown_call)};
     const detail::Leaf foreign{return_value(view.foreign)};
@@ -185,7 +191,8 @@ constexpr void compile(const policy::View& view, const policy::RulesByCall<rule_
     detail::SearchTree tree{out, blocks, view.weights};
     out.fall_into(tree.write(ranges.data(), ranges.size()));
     const detail::Label native = out.emit(BPF_LD | BPF_W | BPF_ABS, 0);
-    out.fall_into(out.jump(BPF_JEQ, abi::audit_architecture(abi::native_abi), native, out.ret(foreign.value)));
+    const detail::Label other = foreign_code != nullptr ? admitted : out.ret(foreign.value);
+    out.fall_into(out.jump(BPF_JEQ, abi::audit_architecture(abi::native_abi), native, other));
     out.emit(BPF_LD | BPF_W | BPF_ABS, 4);
     out.finish(program);
 }

@@ -265,6 +265,12 @@ private:
                  (abi::native_abi == abi::Abi::x86_64 ? "32-bit, x32" : "32-bit") + "): " + text_of(view_.foreign) +
                  '.',
              0, 2);
+        if (view_.admitted != nullptr)
+            wrap(out_,
+                 std::string{"Admitted of these are calls of "} + abi::name(view_.admitted->abi) +
+                     ": decided as the native calls that do the same; those to which a rule for such a call cannot be "
+                     "applied get what is said of another ABI.",
+                 0, 2);
         if (kills_)
             wrap(out_,
                  "Where the worker is killed, the kernel stops the call, and the host kills the whole worker and tells "

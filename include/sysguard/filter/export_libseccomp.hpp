@@ -187,6 +187,9 @@ private:
         note(view_.otherwise, "calls without a rule");
         note(view_.foreign, "calls of other architectures");
         std::vector<std::string> texts;
+        if (view_.admitted != nullptr)
+            texts.push_back(std::string{"calls of "} + abi::name(view_.admitted->abi) +
+                            ": the policy admits them, and the context does not");
         for (const auto& [text, calls] : lost) {
             std::string& line = texts.emplace_back();
             for (const std::string& call : calls) line += (line.empty() ? "" : ", ") + call;

@@ -24,14 +24,38 @@ struct WeightList {
 template <std::size_t count>
 class Weights;
 
+struct View;
+
+/// What becomes of a call of a foreign ABI.
+struct ForeignDecision {
+    Decision decision{};
+    bool is_undecided = false;  ///< some rule may match, and what it looks at cannot be seen: it gets `View::foreign`
+};
+
+/// A call of a foreign ABI as the native call whose rules hold for it.
+struct NativeCall {
+    int number = -1;         ///< -1: no native call does this
+    bool is_served = false;  ///< it may be handled by the host as if it were the native call
+    bool known[abi::max_arguments]{};
+    std::uint64_t arguments[abi::max_arguments]{};  ///< as the kernel reads them; those that are known
+};
+
+/// A foreign ABI whose calls a policy admits (sysguard/foreign.hpp). `registers` are the six of seccomp_data.
+struct AdmittedAbi {
+    abi::Abi abi{};
+    ForeignDecision (*decide)(const View& view, int number, const std::uint64_t* registers) = nullptr;
+    NativeCall (*translate)(const View& view, int number, const std::uint64_t* registers) = nullptr;
+};
+
 /// A whole policy, whatever its type: rules in their order and what happens otherwise. Owns nothing.
 struct View {
     const RuleRecord* rules = nullptr;
     std::size_t rule_count = 0;
     const BoundNode* nodes = nullptr;
-    Decision otherwise{};  ///< for a call of the table that no rule matches
-    Decision foreign{};    ///< for a call through another ABI: x32, or 32-bit on a 64-bit kernel
-    WeightList weights{};  ///< what the filter is to be quick for
+    Decision otherwise{};                   ///< for a call of the table that no rule matches
+    Decision foreign{};                     ///< for a call through another ABI: x32, or 32-bit on a 64-bit kernel
+    WeightList weights{};                   ///< what the filter is to be quick for
+    const AdmittedAbi* admitted = nullptr;  ///< the foreign ABI that has rules all the same, if there is one
 
     constexpr const BoundNode* condition(const RuleRecord& rule) const noexcept { return nodes + rule.first_node; }
 };
@@ -58,6 +82,13 @@ constexpr Decision decide(const View& view, int number, const std::uint64_t* arg
             return rule.in_memory ? Decision{Action::handle} : rule.decision;
     }
     return view.otherwise;
+}
+
+/// The same for a call through any ABI.
+constexpr Decision decide(const View& view, abi::Abi abi, int number, const std::uint64_t* registers) noexcept {
+    if (abi == abi::native_abi) return decide(view, number, registers);
+    if (view.admitted == nullptr || view.admitted->abi != abi) return view.foreign;
+    return view.admitted->decide(view, number, registers).decision;
 }
 
 /// The rules of each call, in their order: indices, ended by -1.

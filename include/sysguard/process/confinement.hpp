@@ -33,6 +33,7 @@ public:
           nodes_{policy.nodes, node_count(policy)},
           otherwise_{policy.otherwise},
           foreign_{policy.foreign},
+          admitted_{policy.admitted},
           landlock_{options, missing_},
           entry_filter_{program, landlock_.holds_ports()},
           tasks_{policy::tasks_of(policy)},
@@ -41,6 +42,10 @@ public:
           scheduling_{options.scheduling},
           isolation_{options, missing_} {
         const Limits& limits = limits_;
+        if (admitted_ != nullptr && landlock_.holds_ports())
+            throw Error{ENOTSUP,
+                        "hold a worker to ports: its policy admits 32-bit calls, and what in these gets around the "
+                        "ports is not looked at; take sg::admit out of the policy, or the ports out of the options"};
         refuse_rules_against_the_end(policy);
         if ((limits.wall && limits.wall->time().count() <= 0) || (limits.cpu && limits.cpu->time().count() <= 0))
             throw Error{EINVAL, "limit time: to nothing or less; leave the limit out, or give it a time"};
@@ -67,7 +72,9 @@ public:
         asks_the_host_ = entry_filter_.returns(SECCOMP_RET_USER_NOTIF);
     }
 
-    policy::View policy() const noexcept { return {rules_.data(), rules_.size(), nodes_.data(), otherwise_, foreign_}; }
+    policy::View policy() const noexcept {
+        return {rules_.data(), rules_.size(), nodes_.data(), otherwise_, foreign_, {}, admitted_};
+    }
     const detail::EntryFilter& entry_filter() const noexcept { return entry_filter_; }
     const Landlock& landlock() const noexcept { return landlock_; }
     const Credentials& credentials() const noexcept { return credentials_; }
@@ -120,6 +127,7 @@ private:
     Block<policy::BoundNode> nodes_;
     Decision otherwise_;
     Decision foreign_;
+    const policy::AdmittedAbi* admitted_;
     MissingLayers missing_{};
     Landlock landlock_;
     detail::EntryFilter entry_filter_;

@@ -37,6 +37,10 @@ public:
     std::string_view name() const noexcept { return pending_->call->name; }
     int number() const noexcept { return pending_->number; }
 
+    /// The ABI that it came through. Of one that the policy admits (sysguard/foreign.hpp) the call is shown as the
+    /// native call that does the same.
+    abi::Abi abi() const noexcept { return pending_->admitted != nullptr ? pending_->admitted->abi : abi::native_abi; }
+
     /// The six registers, as the kernel got them.
     const std::uint64_t (&registers() const noexcept)[abi::max_arguments] { return pending_->arguments; }
 

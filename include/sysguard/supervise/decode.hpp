@@ -73,11 +73,44 @@ inline std::string decode_pointer(Pending& call, int position) {
     return {};
 }
 
+/// What a call of a foreign ABI is called there, and where that is something else, natively.
+inline std::string foreign_name(const Pending& call, std::string_view native) {
+    const std::string_view name = abi::name_of(call.admitted->abi, call.number_in_abi);
+    std::string text = prefix_of(call.admitted->abi) + "system call ";
+    text += name;
+    if (name != native) (text += " as ") += native;
+    return text;
+}
+
+/// One that is decided by its registers alone: what they do not say is shown as "?".
+inline std::string decode_foreign(const Pending& call) {
+    const policy::NativeCall native = call.admitted != nullptr
+                                          ? call.admitted->translate(*call.line->policy, call.number, call.arguments)
+                                          : policy::NativeCall{};
+    std::string line;
+    if (native.number < 0) {
+        line = foreign_text(call.number, call.architecture);
+    } else {
+        const abi::Syscall& known = *abi::find(native.number);
+        line = foreign_name(call, known.name) + '(';
+        for (int i = 0; i < known.argument_count(); ++i) {
+            if (i > 0) line += ", ";
+            (line += abi::name(known.arguments[i].name)) += '=';
+            line += native.known[i] ? register_text(known.arguments[i].type, native.arguments[i]) : "?";
+        }
+        line += ')';
+    }
+    if (call.admitted == nullptr && !is_native(call.number, call.architecture))
+        line += ", which the policy does not admit,";
+    if (call.is_undecided) line += ", to which the policy's rules for it cannot be applied,";
+    return line;
+}
+
 /// A call with its arguments by their names, in one line, whatever they hold. What cannot be read, and
 /// what has moved on with the answer to a deferred call, is shown as an address.
 inline std::string decode(Pending& call) {
-    if (call.call == nullptr) return foreign_text(call.number, call.architecture);
-    std::string line{call.call->name};
+    if (call.call == nullptr) return decode_foreign(call);
+    std::string line = call.admitted != nullptr ? foreign_name(call, call.call->name) : std::string{call.call->name};
     line += '(';
     for (int i = 0; i < call.call->argument_count(); ++i) {
         const abi::Argument& argument = call.call->arguments[i];

@@ -12,6 +12,10 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+namespace sysguard::policy {
+struct View;
+}  // namespace sysguard::policy
+
 namespace sysguard::supervise {
 
 struct Pending;
@@ -68,7 +72,8 @@ struct Line {
     pid_t worker = -1;   ///< its first process
     pid_t session = -1;  ///< the same, as a session's id
     std::size_t most_read = 0;
-    int ruleset = -1;  ///< of Landlock: what the worker is held to; borrowed; -1: nothing
+    int ruleset = -1;                      ///< of Landlock: what the worker is held to; borrowed; -1: nothing
+    const policy::View* policy = nullptr;  ///< borrowed from the sandbox
 
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     Desk* desk = nullptr;  ///< under the mutex; nullptr when the worker has ended

@@ -2,6 +2,7 @@
 
 #include "../abi/error.hpp"
 #include "../abi/table.hpp"
+#include "../policy/view.hpp"
 #include "../process/descriptor.hpp"
 #include "address.hpp"
 #include "line.hpp"
@@ -41,15 +42,18 @@ struct Pending {
     std::uint64_t id = 0;
     pid_t thread = 0;  ///< as the host sees it; 0 where it cannot
     int number = -1;
+    int number_in_abi = -1;  ///< the same, but for a call of a foreign ABI that is served as a native one
     std::uint32_t architecture = 0;
     std::uint64_t instruction_pointer = 0;
     std::uint64_t arguments[abi::max_arguments]{};
     const abi::Syscall* call = nullptr;  ///< nullptr where it came through a foreign ABI, or is newer than the table
-    bool memory_decided = false;         ///< something that was read has played a part in what becomes of it
-    int write_error = 0;                 ///< errno of the first write to its memory that failed
-    bool is_deferred = false;            ///< its copies have gone to who answers it later
-    bool is_dropped = false;             ///< who was to answer it later has gone while its handler ran
-    bool is_for_now = false;             ///< nobody may answer it later: somebody else is asked, too
+    const policy::AdmittedAbi* admitted = nullptr;  ///< the foreign ABI that it came through, if that is admitted
+    bool is_undecided = false;                      ///< of such a call: some rule cannot be applied to it
+    bool memory_decided = false;                    ///< something that was read has played a part in what becomes of it
+    int write_error = 0;                            ///< errno of the first write to its memory that failed
+    bool is_deferred = false;                       ///< its copies have gone to who answers it later
+    bool is_dropped = false;                        ///< who was to answer it later has gone while its handler ran
+    bool is_for_now = false;                        ///< nobody may answer it later: somebody else is asked, too
 
     Copied copies[abi::max_arguments]{};
     SocketAddress address{};
@@ -60,15 +64,21 @@ struct Pending {
     static inline thread_local Pending* in_handler = nullptr;
 
     /// Takes over what the kernel says of a call, and forgets the one before.
-    void begin(const LineShare& of, const seccomp_notif& request, const abi::Syscall* known) {
+    void begin(const LineShare& of, const seccomp_notif& request) {
         if (line != of) line = of;  // most calls are of the same worker as the one before: no counting of shares
         id = request.id;
         thread = static_cast<pid_t>(request.pid);
-        number = request.data.nr;
+        number = number_in_abi = request.data.nr;
         architecture = request.data.arch;
         instruction_pointer = request.data.instruction_pointer;
         for (int i = 0; i < abi::max_arguments; ++i) arguments[i] = request.data.args[i];
-        call = known;
+        admitted = nullptr;
+        is_undecided = false;
+        call = nullptr;
+        if (architecture == abi::audit_architecture(abi::native_abi))
+            call = abi::is_known(number) ? abi::find(number) : nullptr;
+        else if (line->policy != nullptr)
+            translate(*line->policy);
         if (dirty_) forget();
     }
 
@@ -222,6 +232,17 @@ private:
         const std::uint64_t size = arguments[length] & abi::info(call->arguments[length].type).tested;
         const bool is_structure = argument.type == abi::Type::open_how || argument.type == abi::Type::xattr_args;
         return static_cast<std::size_t>(is_structure && size > most_structure ? most_structure : size);
+    }
+
+    /// A call of an admitted ABI, where the host can serve it as the native call that does the same, becomes that.
+    void translate(const policy::View& policy) noexcept {
+        if (policy.admitted == nullptr || architecture != abi::audit_architecture(policy.admitted->abi)) return;
+        admitted = policy.admitted;
+        const policy::NativeCall native = admitted->translate(policy, number, arguments);
+        if (!native.is_served) return;
+        number = native.number;
+        call = abi::find(number);
+        for (int i = 0; i < abi::max_arguments; ++i) arguments[i] = native.arguments[i];
     }
 
     void forget() {

@@ -108,15 +108,15 @@ public:
     Rulebook& operator=(const Rulebook&) = delete;
     ~Rulebook() { delete[] next_; }
 
+    const policy::View& policy() const noexcept { return view_; }
+
     /// Whether some calls are decided in the host by more than their registers.
     bool has_handlers() const noexcept { return has_handlers_; }
 
     /// What becomes of a call: the first rule that matches decides. Where something that a rule looks at cannot be
     /// read, the call fails, as it would have in the kernel. Lets pass what a handler throws.
     Verdict decide(Pending& call) const {
-        if (call.call == nullptr)
-            return plain(
-                call, call.architecture == native() && !is_foreign(call.number) ? policy::unknown_call : view_.foreign);
+        if (call.call == nullptr) return plain(call, decide_by_registers(call));
         for (int i = first_[call.number]; i != none; i = next_[i]) {
             const policy::RuleRecord& rule = view_.rules[i];
             if (rule.node_count != 0 && !policy::matches(view_.condition(rule), call.arguments))
@@ -139,6 +139,14 @@ private:
     static std::uint32_t native() noexcept { return abi::audit_architecture(abi::native_abi); }
     static bool is_foreign(int number) noexcept {
         return abi::native_abi == abi::Abi::x86_64 && static_cast<std::uint32_t>(number) >= abi::x32_bit;
+    }
+
+    Decision decide_by_registers(Pending& call) const noexcept {
+        if (call.admitted == nullptr)
+            return call.architecture == native() && !is_foreign(call.number) ? policy::unknown_call : view_.foreign;
+        const policy::ForeignDecision decided = call.admitted->decide(view_, call.number, call.arguments);
+        call.is_undecided = decided.is_undecided;
+        return decided.decision;
     }
 
     static Verdict plain(Pending& pending, const Decision& decision) {

@@ -42,9 +42,7 @@ inline bool Supervisor::serve_call(Watch& watch, bool is_there, Pending& call, s
 }
 
 inline void Supervisor::begin(Pending& call, const LineShare& line, const seccomp_notif& request) noexcept {
-    const bool native = request.data.arch == abi::audit_architecture(abi::native_abi);
-    const bool known = native && abi::is_known(request.data.nr);
-    call.begin(line, request, known ? abi::find(request.data.nr) : nullptr);
+    call.begin(line, request);
 }
 
 /// While it lives, this thread runs the handler of a call. A handler may run a sandbox of its own, with handlers.

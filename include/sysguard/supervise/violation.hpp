@@ -14,23 +14,40 @@ namespace sysguard {
 
 namespace supervise {
 
-/// A call that is none of the host's own ABI: "system call 4 (write) of i386".
+/// Whether a call came through the host's own ABI.
+constexpr bool is_native(int number, std::uint32_t architecture) noexcept {
+    return architecture == abi::audit_architecture(abi::native_abi) &&
+           (abi::native_abi != abi::Abi::x86_64 || static_cast<std::uint32_t>(number) < abi::x32_bit);
+}
+
+/// "32-bit (i386) ".
+inline std::string prefix_of(abi::Abi abi) {
+    return std::string{abi == abi::Abi::i386 ? "32-bit (" : "("} + abi::name(abi) + ") ";
+}
+
+/// A call that is none of the host's own ABI, or unknown there: "32-bit (i386) system call 4 (write)".
 inline std::string foreign_text(int number, std::uint32_t architecture) {
+    std::string prefix;
+    std::string suffix = " of an unknown ABI";
     std::string_view name;
-    std::string abi_name = "an unknown ABI";
     std::uint32_t bits = static_cast<std::uint32_t>(number);
-    for (const abi::Abi abi : {abi::Abi::x86_64, abi::Abi::i386, abi::Abi::aarch64, abi::Abi::riscv64})
-        if (abi::audit_architecture(abi) == architecture) {
-            name = abi::name_of(abi, number);
-            abi_name = abi::name(abi);
-        }
+    for (const abi::Abi abi : {abi::Abi::x86_64, abi::Abi::i386, abi::Abi::aarch64, abi::Abi::riscv64}) {
+        if (abi::audit_architecture(abi) != architecture) continue;
+        name = abi::name_of(abi, number);
+        suffix.clear();
+        if (abi == abi::native_abi)
+            (suffix = " of ") += abi::name(abi);
+        else
+            prefix = prefix_of(abi);
+    }
     if (architecture == abi::audit_architecture(abi::Abi::x86_64) && bits >= abi::x32_bit) {
         bits -= abi::x32_bit;
         name = abi::name_of(abi::Abi::x86_64, static_cast<int>(bits));
-        abi_name = "x32";
+        prefix = "x32 ";
+        suffix.clear();
     }
-    return "system call " + std::to_string(bits) + (name.empty() ? "" : " (" + std::string{name} + ")") + " of " +
-           abi_name;
+    return prefix + "system call " + std::to_string(bits) + (name.empty() ? "" : " (" + std::string{name} + ")") +
+           suffix;
 }
 
 /// A register's value for people, as its type says: modes in octal, flags and addresses in hexadecimal.
@@ -62,10 +79,7 @@ struct Violation {
     std::string mapping{};  ///< what the instruction pointer lies in, and where: "/usr/lib/libc.so.6+0xf79b7"; or ""
 
     /// Whether the call came through the host's own ABI.
-    bool is_native() const noexcept {
-        return architecture == abi::audit_architecture(abi::native_abi) &&
-               (abi::native_abi != abi::Abi::x86_64 || static_cast<std::uint32_t>(number) < abi::x32_bit);
-    }
+    bool is_native() const noexcept { return supervise::is_native(number, architecture); }
 
     /// The call with its arguments, by their names: "socket(domain=2, type=3, protocol=0)".
     std::string text() const {

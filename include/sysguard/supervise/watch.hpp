@@ -129,6 +129,7 @@ private:
         line->worker = line->session = child_.pid;
         line->most_read = settings_.most_read;
         line->ruleset = settings_.ruleset;
+        line->policy = &settings_.rules->policy();
         line->desk = &desk;
         line->watch = this;
         return line->listener.open(std::move(child_.listener));
@@ -137,7 +138,7 @@ private:
     void violate(const Pending& call, std::string&& text, std::string&& mapping) noexcept {
         if (is_ending()) return;  // it is being killed already
         Violation violation;
-        violation.number = call.number;
+        violation.number = call.number_in_abi;
         violation.architecture = call.architecture;
         for (int i = 0; i < abi::max_arguments; ++i) violation.arguments[i] = call.arguments[i];
         violation.instruction_pointer = call.instruction_pointer;

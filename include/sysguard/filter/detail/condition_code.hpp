@@ -11,9 +11,15 @@ namespace sysguard::filter::detail {
 using policy::BoundNode;
 using Kind = policy::Node::Kind;
 
+/// A position for BoundNode of an argument whose words are the low words of two registers.
+constexpr std::uint8_t two_registers(unsigned low, unsigned high) noexcept {
+    return static_cast<std::uint8_t>(low | (high + 1) << 4);
+}
+
 /// The offset in `seccomp_data` of an argument's low or high word. Both native ABIs are little-endian.
 constexpr std::uint32_t word_offset(unsigned position, bool high) noexcept {
-    return static_cast<std::uint32_t>(16 + 8 * position + (high ? 4 : 0));
+    if (high && position >> 4 != 0) return static_cast<std::uint32_t>(16 + 8 * ((position >> 4) - 1));
+    return static_cast<std::uint32_t>(16 + 8 * (position & 15) + (high ? 4 : 0));
 }
 
 /// What the accumulator holds during a test: one word of an argument, perhaps under a mask.

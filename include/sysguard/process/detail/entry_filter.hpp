@@ -131,10 +131,10 @@ private:
         const auto is = [&](std::size_t at, unsigned code, std::uint32_t k) {
             return policy[at].code == code && policy[at].k == k;
         };
-        const bool as_expected = policy.size > 3 && is(0, BPF_LD | BPF_W | BPF_ABS, 4) &&
-                                 is(1, BPF_JMP | BPF_JEQ | BPF_K, architecture) && policy[1].jt == 0 &&
-                                 is(2, BPF_LD | BPF_W | BPF_ABS, 0);
-        return as_expected ? 3 : 0;
+        if (policy.size < 4 || !is(0, BPF_LD | BPF_W | BPF_ABS, 4) || !is(1, BPF_JMP | BPF_JEQ | BPF_K, architecture))
+            return 0;
+        const std::size_t native = 2U + policy[1].jt;  // right there, or behind a step to what is not native
+        return native <= 3 && is(native, BPF_LD | BPF_W | BPF_ABS, 0) ? native + 1 : 0;
     }
 
     static constexpr std::uint32_t argument(std::uint32_t position) noexcept { return 16 + 8 * position; }
