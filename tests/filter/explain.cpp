@@ -2,6 +2,7 @@
 #include <sysguard/filter/explain.hpp>
 #include <sysguard/policy/presets.hpp>
 #include <sysguard/policy/rule.hpp>
+#include <sysguard/supervise/call.hpp>
 
 #include <doctest/doctest.h>
 
@@ -31,21 +32,6 @@ namespace filter = sysguard::filter;
 namespace policy = sysguard::policy;
 using sg::Action;
 using sg::Rule;
-
-namespace sysguard {
-
-/// As supervise/ has it, for handlers that nobody calls.
-class Verdict {};
-
-class AnyCall {};
-
-template <auto target>
-class Call : public AnyCall {
-public:
-    explicit Call(const AnyCall&) {}
-};
-
-}  // namespace sysguard
 
 namespace {
 
@@ -180,11 +166,11 @@ sg::Decision decide(const Read& read, const abi::Syscall& call, const std::uint6
 
 #if defined(__x86_64__)
 TEST_CASE("a policy in words") {
-    CHECK(without_size(explained(sg::allow<sys::read, sys::write, sys::exit_group>,
-                                 Rule<sys::socket>{arg::domain == AF_INET && arg::type != SOCK_RAW}.allow(),
-                                 Rule<sys::fchmodat>{(arg::mode & 07002) != 0}.deny(EPERM),
-                                 Rule<sys::clone3>{}.deny(ENOSYS),
-                                 Rule<sys::connect>{}.handle([](const sg::AnyCall&) { return sg::Verdict{}; }))) ==
+    CHECK(without_size(
+              explained(sg::allow<sys::read, sys::write, sys::exit_group>,
+                        Rule<sys::socket>{arg::domain == AF_INET && arg::type != SOCK_RAW}.allow(),
+                        Rule<sys::fchmodat>{(arg::mode & 07002) != 0}.deny(EPERM), Rule<sys::clone3>{}.deny(ENOSYS),
+                        Rule<sys::connect>{}.handle([](const sg::AnyCall& call) { return call.deny(EPERM); }))) ==
           R"(A seccomp filter for x86_64 of N instructions. There are rules for 7 of the 385 system calls.
 
 Allowed, whatever their arguments (3):
@@ -215,8 +201,8 @@ Where the worker is killed, the kernel stops the call, and the host kills the wh
 }
 
 TEST_CASE("what the kernel hands over, and what the host makes of it") {
-    const auto refuse = [](const sg::AnyCall&) { return sg::Verdict{}; };
-    const auto look = [](const sg::AnyCall&) { return sg::Verdict{}; };
+    const auto refuse = [](const sg::AnyCall& call) { return call.deny(EPERM); };
+    const auto look = [](const sg::AnyCall& call) { return call.deny(EPERM); };
     CHECK(without_size(explain(
               {Action::deny, EPERM}, {Action::deny, ENOSYS}, sg::allow<sys::exit_group>,
               Rule<sys::openat>{(arg::flags & O_ACCMODE) == O_RDONLY && arg::path.under("/usr")}.allow(),
@@ -295,7 +281,7 @@ TEST_CASE("what changes nothing is left out") {
 }
 
 TEST_CASE("calls that are treated alike share their lines") {
-    const auto handler = [](const sg::AnyCall&) { return sg::Verdict{}; };
+    const auto handler = [](const sg::AnyCall& call) { return call.deny(EPERM); };
     const std::string text = explained(Rule<sg::family::chmod>{arg::mode & 07000}.deny(EPERM),
                                        Rule<sg::family::send_signal>{}.handle(handler));
     CHECK(has(text, "fchmod, fchmodat, fchmodat2\n    1. denied with EPERM if mode has any of 07000\n"));
