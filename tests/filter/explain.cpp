@@ -302,6 +302,15 @@ TEST_CASE("what the kernel does not cache although it is allowed") {
     CHECK(has(filter::explain(view, {only_write, 4}), "The kernel caches each of them (Linux 5.11) but read.\n"));
 }
 
+TEST_CASE("an ABI that is admitted is named") {
+    const policy::AdmittedAbi i386{abi::Abi::i386};
+    policy::View view{};
+    view.foreign = {Action::deny, ENOSYS};
+    CHECK_FALSE(has(filter::explain(view, {}), "Admitted"));
+    view.admitted = &i386;
+    CHECK(has(filter::explain(view, {}), "): denied with ENOSYS.\nAdmitted of these are calls of i386: "));
+}
+
 TEST_CASE("lines are short, and ASCII whatever the policy holds") {
     const std::string odd = "/\x1b[31m\n\t\xc3\xbc \"" + std::string(300, '|');
     const auto rules = std::make_unique<Group>(
