@@ -205,6 +205,17 @@ TEST_CASE("of several rules that match, the strictest decides, in whatever order
     const sg::OciProfile refused = load(block("kill", "SCMP_ACT_ERRNO") + "," + allow);
     CHECK(refused.policy().decide<SYS_kill>(0, 0) == Action::deny);
     CHECK(has(refused.notes(), "syscalls[1] for kill: never reached"));
+    const std::string otherwise = block("kill", "SCMP_ACT_ERRNO", R"("errnoRet": 99)");
+    const std::string nine = block("kill", "SCMP_ACT_ALLOW", R"("args": [)" + test(1, "EQ", 9) + "]");
+    for (const std::string& blocks : {otherwise + "," + nine, nine + "," + otherwise + "," + otherwise}) {
+        const auto policy = load(blocks).policy();  // as for runc: it says what happens otherwise
+        CHECK(policy.decide<SYS_kill>(0, 9) == Action::allow);
+        CHECK(policy.decide<SYS_kill>(0, 8) == Decision{Action::deny, 99});
+    }
+    CHECK(load(otherwise + "," + allow).policy().decide<SYS_kill>(0, 9) == Action::deny);
+    const std::string refused_nine =
+        block("kill", "SCMP_ACT_ERRNO", R"("errnoRet": 99, "args": [)" + test(1, "EQ", 9) + "]");
+    CHECK(load(allow + "," + refused_nine).policy().decide<SYS_kill>(0, 9) == Action::deny);
     const sg::OciProfile shadowed =
         load(block("kill", "SCMP_ACT_ERRNO", R"("args": [)" + test(1, "LE", 5) + "]") + "," +
              block("kill", "SCMP_ACT_ALLOW", R"("args": [)" + test(1, "EQ", 3) + "]"));

@@ -4,7 +4,7 @@
 #include "../../policy/performable.hpp"
 #include "../../policy/rule_list.hpp"
 #include "../conditions.hpp"
-#include "comparison.hpp"
+#include "conjunction.hpp"
 #include "field.hpp"
 #include "reading.hpp"
 #include "words.hpp"
@@ -82,13 +82,6 @@ private:
         Decision decision;
         std::string place;
         std::size_t order;  ///< in the profile
-    };
-
-    /// The comparisons of one block, as they stand for one call; false where they can never hold.
-    struct Conjunction {
-        std::size_t count = 0;
-        policy::BoundNode nodes[1 + abi::max_arguments]{};
-        bool possible = true;
     };
 
     void note(std::string text) { add_once(into_.notes, std::move(text)); }
@@ -217,8 +210,9 @@ private:
                  "runc; write them as rules of their own, or as one mask");
         const std::string place = block.place() + " for " + std::string{name};
         for (std::size_t first = 0; first < (repeated ? arguments.size() : 1); ++first) {
-            const Conjunction all = repeated ? conjunction(*call, &arguments[first], 1)
-                                             : conjunction(*call, arguments.data(), arguments.size());
+            const auto tell = [this](std::string text) { note(std::move(text)); };
+            const Conjunction all = repeated ? conjunction(*call, &arguments[first], 1, tell)
+                                             : conjunction(*call, arguments.data(), arguments.size(), tell);
             if (!all.possible) continue;
             if (drafts_.size() == 4 * RuleList::max_rules)
                 throw Error{E2BIG, "read the profile: it comes to more rules than a policy can have"};
@@ -233,47 +227,6 @@ private:
         add_once(known ? into_.foreign_names : into_.unknown_names, std::string{name});
     }
 
-    /// All comparisons of some arguments, none twice of one.
-    Conjunction conjunction(const abi::Syscall& call, const Argument* arguments, std::size_t count) {
-        Conjunction all;
-        policy::BoundNode* const joint = all.nodes;
-        std::size_t tests = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            const Argument& argument = arguments[i];
-            const std::uint64_t bits = compared_bits(call, argument.index);
-            const Comparison comparison = compare(argument.index, bits, argument.op, argument.value, argument.second);
-            const std::string where = argument.place + " for " + std::string{call.name};
-            if (comparison.beyond)
-                note(where +
-                     ": the value is none of 32 bits, which is what the kernel reads of this argument: the "
-                     "comparison " +
-                     (comparison.kind == Comparison::Kind::never ? "never" : "always") + " holds");
-            else if (comparison.kind == Comparison::Kind::never)
-                note(where + ": the comparison never holds");
-            note_type(call, argument, where);
-            if (comparison.kind == Comparison::Kind::never) all.possible = false;
-            if (comparison.kind == Comparison::Kind::test) all.nodes[1 + tests++] = comparison.node;
-        }
-        if (tests == 1) all.nodes[0] = all.nodes[1];
-        if (tests > 1) {
-            joint->kind = policy::Node::Kind::all;
-            joint->size = static_cast<std::uint16_t>(1 + tests);
-        }
-        all.count = tests > 1 ? 1 + tests : tests;
-        return all;
-    }
-
-    void note_type(const abi::Syscall& call, const Argument& argument, const std::string& where) {
-        const abi::Argument& of_table = call.arguments[argument.index];
-        if (of_table.name == abi::ArgName::none)
-            note(where + ": the call has no such argument; what the register holds is compared");
-        else if (abi::is_pointer(of_table.type))
-            note(where + ": the argument is a pointer; the address is compared, not what is there");
-        else if (abi::info(of_table.type).kind == abi::TypeInfo::Kind::word)
-            note(where +
-                 ": how much of this argument the kernel reads depends on another one; all 64 bits are compared");
-    }
-
     /// Sorts the rules so that the first that matches is the strictest that does, and leaves out what is never reached.
     void add_rules() {
         std::sort(drafts_.begin(), drafts_.end(), [](const Draft& a, const Draft& b) {
@@ -284,14 +237,22 @@ private:
         for (std::size_t i = 0; i < drafts_.size();) {
             std::size_t end = i;
             while (end < drafts_.size() && drafts_[end].number == drafts_[i].number) ++end;
-            add_call(i, end);
-            i = end;
+            i = add_call(i, end);
         }
     }
 
-    void add_call(std::size_t begin, std::size_t end) {
+    /// Returns where the next call's rules begin.
+    std::size_t add_call(std::size_t begin, std::size_t next) {
+        std::size_t end = next;
         std::size_t always = begin;
         while (always < end && drafts_[always].count != 0) ++always;
+        if (says_what_happens_otherwise(always, end)) {
+            const auto all = drafts_.begin();
+            const auto last =
+                std::remove_if(all + static_cast<std::ptrdiff_t>(always), all + static_cast<std::ptrdiff_t>(end),
+                               [](const Draft& draft) { return draft.count == 0; });
+            always = end = static_cast<std::size_t>(last - all);
+        }
         for (std::size_t i = begin; i < end && i <= always; ++i) {
             const Draft& draft = drafts_[i];
             bool repeats = false;
@@ -305,6 +266,16 @@ private:
             if (!(drafts_[i].decision == drafts_[always].decision))
                 note(drafts_[i].place + ": never reached, because " + drafts_[always].place +
                      " is stricter and has no condition; runtimes that use libseccomp take the first of them");
+        return next;
+    }
+
+    /// Whether a rule without a condition says no more than the default, where the call's other rules have conditions.
+    /// Runtimes leave all rules out that say what the default does; this alone keeps what the others allow.
+    bool says_what_happens_otherwise(std::size_t always, std::size_t end) const noexcept {
+        if (always >= end || !(drafts_[always].decision == into_.otherwise)) return false;
+        for (std::size_t i = always + 1; i < end; ++i)
+            if (drafts_[i].count == 0 && !(drafts_[i].decision == into_.otherwise)) return false;
+        return true;
     }
 
     static bool same_condition(const Draft& a, const Draft& b) {
@@ -315,13 +286,17 @@ private:
     /// (libcontainer/seccomp/patchbpf), where what happens otherwise does not let the call run.
     void refuse_newer_calls() {
         if (highest_ <= 0 || strictness(into_.otherwise) <= strictness({Action::trace})) return;
-        std::string names;
+        std::vector<std::string_view> names;
         for (int number = highest_ + 1; number < abi::native_limit; ++number) {
             if (!abi::is_known(number)) continue;
             into_.rules.add(number, nullptr, 0, false, policy::unknown_call);
-            names += (names.empty() ? "" : ", ") + std::string{abi::find(number)->name};
+            names.push_back(abi::find(number)->name);
         }
-        if (!names.empty()) note("newer than all that the profile names, and answered with ENOSYS: " + names);
+        if (names.empty()) return;
+        std::string text = "newer than all that the profile names, and answered with ENOSYS: " + std::string{names[0]};
+        for (std::size_t i = 1; i < names.size() && i < 8; ++i) text += ", " + std::string{names[i]};
+        if (names.size() > 8) text += " and " + std::to_string(names.size() - 8) + " more";
+        note(std::move(text));
     }
 
     const Field& profile_;
