@@ -1,5 +1,6 @@
 #include <sysguard/dynamic_policy.hpp>
 #include <sysguard/filter/interpret.hpp>
+#include <sysguard/filter/prove.hpp>
 #include <sysguard/policy/weights.hpp>
 
 #include <doctest/doctest.h>
@@ -7,10 +8,13 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <string>
 #include <vector>
 
 #include <sys/syscall.h>
+
+#include "support/large_policy.hpp"
 
 namespace sg = sysguard;
 namespace abi = sysguard::abi;
@@ -62,6 +66,22 @@ TEST_CASE("weights change no decision, and no call's place in the kernel's cache
             CHECK(other.value == one.value);
             CHECK(other.only_number == one.only_number);
         }
+}
+
+TEST_CASE("weighed filters are proven to be their policies") {
+    CHECK(filter::prove(weighted.program(), weighted.view()).decided);
+    CHECK_FALSE(filter::prove(weighted.program(), weighted.view()).against);
+    std::mt19937_64 random{20261124};
+    const support::LargePolicy rules = support::large_policy();
+    for (int round = 0; round < 20; ++round) {
+        std::vector<sg::CallCount> counts;
+        for (const abi::Syscall& call : abi::syscalls)
+            if (call.number() >= 0 && random() % 8 == 0) counts.push_back({call.number(), random() >> random() % 64});
+        const sg::DynamicPolicy policy{sg::RuleList{rules}, sg::weights(counts), sg::otherwise.deny(EPERM)};
+        const filter::Proof proof = filter::prove(policy.program(), policy.view());
+        CHECK(proof.decided);
+        CHECK_FALSE(proof.against);
+    }
 }
 
 TEST_CASE("only proportions count, whatever the counts") {
