@@ -79,22 +79,23 @@ TEST_CASE("a policy that libseccomp can say is exported without a note, and the 
 }
 
 TEST_CASE("what libseccomp gets wrong is found, and written in another way") {
-    constexpr sg::Policy policy{Rule<SYS_read>{arg::count <= 5 || arg::count > 0x200000000}.allow(),
+    constexpr sg::Policy policy{Rule<SYS_read>{arg::count <= 0x100000000 || arg::count > 0x200000001}.allow(),
                                 sg::foreign.kill_now(), sg::otherwise.kill_now()};
     const filter::LibseccompContext direct{SCMP_ACT_KILL_PROCESS};
-    const scmp_arg_cmp up_to = {2, SCMP_CMP_LE, 5, 0};
-    const scmp_arg_cmp from = {2, SCMP_CMP_GT, 0x200000000, 0};
+    const scmp_arg_cmp up_to = {2, SCMP_CMP_LE, 0x100000000, 0};
+    const scmp_arg_cmp from = {2, SCMP_CMP_GE, 0x200000002, 0};
     REQUIRE(::seccomp_rule_add_exact_array(direct.get(), SCMP_ACT_ALLOW, SYS_read, 1, &up_to) == 0);
     REQUIRE(::seccomp_rule_add_exact_array(direct.get(), SCMP_ACT_ALLOW, SYS_read, 1, &from) == 0);
     const std::vector<sock_filter> wrong = filter::program_of(direct.get());
     const filter::LibseccompExport made = filter::export_libseccomp(policy.view());
     const std::vector<sock_filter> right = filter::program_of(made.context.get());
-    MESSAGE("libseccomp lets 6 through: " << (value(wrong, SYS_read, 0, 0, 6) == SECCOMP_RET_ALLOW));
+    MESSAGE(
+        "libseccomp lets 0x100000002 through: " << (value(wrong, SYS_read, 0, 0, 0x100000002) == SECCOMP_RET_ALLOW));
     CHECK(made.notes.empty());
-    CHECK(value(right, SYS_read, 0, 0, 5) == SECCOMP_RET_ALLOW);
-    CHECK(value(right, SYS_read, 0, 0, 6) == SECCOMP_RET_KILL_PROCESS);
-    CHECK(value(right, SYS_read, 0, 0, 0x200000000) == SECCOMP_RET_KILL_PROCESS);
-    CHECK(value(right, SYS_read, 0, 0, 0x200000001) == SECCOMP_RET_ALLOW);
+    for (const std::uint64_t count : {0ULL, 0x100000000ULL, 0x200000002ULL, ~0ULL})
+        CHECK(value(right, SYS_read, 0, 0, count) == SECCOMP_RET_ALLOW);
+    for (const std::uint64_t count : {0x100000001ULL, 0x100000002ULL, 0x200000000ULL, 0x200000001ULL})
+        CHECK(value(right, SYS_read, 0, 0, count) == SECCOMP_RET_KILL_PROCESS);
 }
 
 TEST_CASE("what libseccomp gets wrong in whatever way it is written is an error that names a call") {
