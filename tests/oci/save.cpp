@@ -1,5 +1,6 @@
 #include <sysguard/filter/diagram.hpp>
 #include <sysguard/filter/interpret.hpp>
+#include <sysguard/foreign.hpp>
 #include <sysguard/json.hpp>
 #include <sysguard/supervise/call.hpp>
 
@@ -297,6 +298,16 @@ TEST_CASE("what the host decides is refused, killed where it might have been, or
     CHECK(agent.decide<SYS_getpriority>(0, 0) == Action::handle);
     CHECK(agent.decide<SYS_getppid>() == Decision{Action::deny, EPERM});
 }
+
+#if defined(__x86_64__)
+TEST_CASE("a foreign ABI that a policy admits is none of its profile's, which is reported") {
+    const sg::Policy policy{sg::allow<SYS_read>, sg::admit<sg::Abi::i386>, sg::otherwise.deny(EPERM)};
+    const sg::OciText text = sg::to_oci_profile(policy);
+    CHECK(has(text.stricter, "calls through i386"));
+    CHECK(!error_of([&] { sg::to_oci_profile(policy, {.strict = true}); }).empty());
+    CHECK(json::parse(text.json)["architectures"] == json::array({"SCMP_ARCH_X86_64"}));
+}
+#endif
 
 TEST_CASE("Docker's default profile, saved and loaded again, is the same policy") {
     const sg::DynamicPolicy policy =

@@ -217,6 +217,9 @@ private:
     }
 
     void note_foreign() {
+        if (view_.admitted != nullptr)
+            add_once(stricter_, std::string{"calls through "} + abi::name(view_.admitted->abi) +
+                                    ": container runtimes end the thread that makes one, where the policy admits them");
         if (view_.foreign == Action::kill_now || view_.foreign == Action::kill)
             add_once(notes_, "calls through foreign ABIs: container runtimes end the thread that makes one");
         else
