@@ -199,6 +199,24 @@ TEST_CASE("live: what the kernel takes as a filter, and what it does not") {
     ::munmap(taken, sizeof(Taken));
 }
 
+TEST_CASE("live: how long a program may be") {
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{1}, filter::max_instructions, filter::max_instructions + 1}) {
+        const Code code(size, ret(SECCOMP_RET_ALLOW));
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            const sock_fprog program{static_cast<unsigned short>(size), const_cast<sock_filter*>(code.data())};
+            ::_exit(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? 1 : 0);
+        }
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        CAPTURE(size);
+        REQUIRE(WIFEXITED(status));
+        CHECK((WEXITSTATUS(status) == 1) == filter::is_valid(view(code)));
+    }
+}
+
 TEST_CASE("live: random programs come to what the kernel comes to") {
     const support::KernelJudge kernel;
     const std::uint64_t seed = support::first_seed();
