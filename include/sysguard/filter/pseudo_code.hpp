@@ -40,18 +40,18 @@ public:
     /// `body` where the condition is `wanted`. A test that only the host can make counts as whatever lets the condition
     /// hold, as in the filter.
     static Pseudo where(const policy::BoundNode* node, bool wanted, const Pseudo& body) {
-        using Kind = policy::Node::Kind;
+        using NodeKind = policy::Node::Kind;
         if (policy::is_in_memory(*node)) return body;
         switch (node->kind) {
-            case Kind::negate: return where(node + 1, !wanted, body);
-            case Kind::range: return range(*node, node->low, node->high, wanted != node->outside, body);
-            case Kind::member: return member(node, wanted, body);
+            case NodeKind::negate: return where(node + 1, !wanted, body);
+            case NodeKind::range: return range(*node, node->low, node->high, wanted != node->outside, body);
+            case NodeKind::member: return member(node, wanted, body);
             default: break;
         }
         std::vector<const policy::BoundNode*> parts;
         for (const policy::BoundNode* part = node + 1; part < node + node->size; part += part->size)
             parts.push_back(part);
-        if ((node->kind == Kind::all) == wanted) {
+        if ((node->kind == NodeKind::all) == wanted) {
             Pseudo inner = body;
             for (std::size_t i = parts.size(); i-- > 0;) inner = where(parts[i], wanted, inner);
             return inner;
