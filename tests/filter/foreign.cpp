@@ -1,4 +1,5 @@
 #include <sysguard/filter/interpret.hpp>
+#include <sysguard/filter/prove.hpp>
 #include <sysguard/foreign.hpp>
 
 #include <doctest/doctest.h>
@@ -224,6 +225,17 @@ TEST_CASE("a policy that admits i386 decides native calls as before, with as man
             CHECK(after.only_number == before.only_number);
         }
     }
+}
+
+TEST_CASE("what a policy that admits i386 says to all other ABIs is proven") {
+    constexpr sg::Policy policy{sg::preset::cpp_runtime, sg::preset::network_client, sg::admit<sg::Abi::i386>,
+                                sg::otherwise.kill()};
+    const filter::Proof proof = filter::prove(policy.program(), policy.view());
+    CHECK(proof.decided);
+    CHECK_FALSE(proof.against);
+    policy::View other = policy.view();
+    other.foreign = {Action::deny, EXFULL};
+    CHECK(filter::prove(policy.program(), other).against);
 }
 
 TEST_CASE("other ABIs are as foreign as before") {

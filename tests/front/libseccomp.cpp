@@ -1,4 +1,5 @@
 #include <sysguard/filter/interpret.hpp>
+#include <sysguard/foreign.hpp>
 #include <sysguard/libseccomp.hpp>
 #include <sysguard/policy/tasks.hpp>
 #include <sysguard/sandbox.hpp>
@@ -343,3 +344,11 @@ TEST_CASE("the page on libseccomp: workers under a context, alone and with a pol
     const sg::LibseccompExport made = sg::export_to_libseccomp(policy);
     CHECK(made.notes.size() == 1);
 }
+
+#if defined(__x86_64__)
+TEST_CASE("a policy that admits 32-bit calls does not go below a context, which is not asked about them") {
+    constexpr sg::Policy admits{sg::admit<sg::Abi::i386>, sg::otherwise.allow()};
+    const LibseccompContext context{SCMP_ACT_ALLOW};
+    CHECK_THROWS_AS((LibseccompPolicy{context.get(), admits}), sg::Error);
+}
+#endif

@@ -130,14 +130,19 @@ struct Proof {
 };
 
 /// Whether a filter returns for every call what a policy says, with `value_of(decision)` for each decision: a proof
-/// over all architectures, numbers and registers, and no sample.
+/// over all architectures, numbers and registers, and no sample. Of the calls of an ABI that the policy admits it says
+/// nothing.
 template <class ValueOf>
 Proof prove(const ProgramView& program, const policy::View& view, const ValueOf& value_of,
             const Decision& unknown_call = policy::unknown_call) {
     Diagram diagram;
     const std::optional<Diagram::Node> filter = diagram_of(diagram, program);
-    const Diagram::Node rules = diagram.policy(
+    Diagram::Node rules = diagram.policy(
         view, [&](const Decision& decision) { return diagram.end(value_of(decision)); }, unknown_call);
+    if (filter && view.admitted != nullptr) {
+        const std::uint64_t admitted = abi::audit_architecture(view.admitted->abi);
+        rules = diagram.choose(diagram.range(Diagram::of_architecture, 0xffffffff, admitted, admitted), *filter, rules);
+    }
     if (!filter || !diagram.complete()) return {};
     return {true, diagram.difference(*filter, rules)};
 }
