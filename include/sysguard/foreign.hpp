@@ -34,7 +34,7 @@ public:
 
     template <std::size_t capacity, std::size_t rule_capacity>
     static constexpr filter::ForeignCode<capacity, rule_capacity> code() noexcept {
-        return filter::write_i386<capacity, rule_capacity>;
+        return {filter::write_i386<capacity, rule_capacity>, true};
     }
 };
 

@@ -151,7 +151,9 @@ public:
     /// The same for a call through any ABI.
     constexpr Decision decide(abi::Abi abi, int number,
                               const std::uint64_t (&registers)[abi::max_arguments]) const noexcept {
-        return policy::decide(view(), abi, number, registers);
+        if (abi == abi::native_abi) return policy::decide(view(), number, registers);
+        if (!foreign_code_.is_there || admitted_->abi != abi) return foreign_;
+        return admitted_->decide(view(), number, registers).decision;
     }
 
     /// The seccomp filter. It lives as long as the policy.
@@ -234,7 +236,7 @@ private:
     Decision otherwise_{};
     Decision foreign_{Action::kill};
     const policy::AdmittedAbi* admitted_ = nullptr;
-    filter::ForeignCode<program_capacity, rule_capacity> foreign_code_ = nullptr;
+    filter::ForeignCode<program_capacity, rule_capacity> foreign_code_{};
     filter::Program<program_capacity> program_;
 };
 

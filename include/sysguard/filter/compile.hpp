@@ -155,10 +155,13 @@ private:
 
 }  // namespace detail
 
-/// Writes what is done with calls of foreign ABIs, whose architecture is in the accumulator, and says where it begins.
+/// What writes the code for calls of foreign ABIs, whose architecture is in the accumulator, and says where it begins.
 template <std::size_t capacity, std::size_t rule_capacity>
-using ForeignCode = detail::Label (*)(const policy::View& view, const policy::RulesByCall<rule_capacity>& by_call,
-                                      detail::Emitter<capacity>& out);
+struct ForeignCode {
+    detail::Label (*write)(const policy::View& view, const policy::RulesByCall<rule_capacity>& by_call,
+                           detail::Emitter<capacity>& out) = nullptr;
+    bool is_there = false;  ///< GCC takes `write != nullptr` for no constant under -fsanitize=undefined
+};
 
 /// Compiles a policy to a filter: the architecture first, then a search over ranges of numbers, then conditions. Calls
 /// that are allowed whatever their arguments load nothing but the number, so that the kernel caches them (Linux 5.11,
@@ -166,9 +169,9 @@ using ForeignCode = detail::Label (*)(const policy::View& view, const policy::Ru
 /// kernel is an error. `foreign_code` is for a policy that admits a foreign ABI. Thread-safe.
 template <std::size_t capacity, std::size_t rule_capacity>
 constexpr void compile(const policy::View& view, const policy::RulesByCall<rule_capacity>& by_call,
-                       Program<capacity>& program, ForeignCode<capacity, rule_capacity> foreign_code = nullptr) {
+                       Program<capacity>& program, const ForeignCode<capacity, rule_capacity>& foreign_code = {}) {
     detail::Emitter<capacity> out;
-    const detail::Label admitted = foreign_code != nullptr ? foreign_code(view, by_call, out) : 0;
+    const detail::Label admitted = foreign_code.is_there ? foreign_code.write(view, by_call, out) : 0;
     detail::Blocks<capacity, rule_capacity> blocks{view, by_call, out};
     const detail::Leaf unknown{return_value(policy::unknown_call)};
     const detail::Leaf foreign{return_value(view.foreign)};
@@ -191,7 +194,7 @@ constexpr void compile(const policy::View& view, const policy::RulesByCall<rule_
     detail::SearchTree tree{out, blocks, view.weights};
     out.fall_into(tree.write(ranges.data(), ranges.size()));
     const detail::Label native = out.emit(BPF_LD | BPF_W | BPF_ABS, 0);
-    const detail::Label other = foreign_code != nullptr ? admitted : out.ret(foreign.value);
+    const detail::Label other = foreign_code.is_there ? admitted : out.ret(foreign.value);
     out.fall_into(out.jump(BPF_JEQ, abi::audit_architecture(abi::native_abi), native, other));
     out.emit(BPF_LD | BPF_W | BPF_ABS, 4);
     out.finish(program);
