@@ -64,27 +64,40 @@ public:
 
     /// The policy. `own`: rules, groups and presets of the host's, with handlers if it likes, as in a `Policy`; the
     /// first match decides, so they come before the profile's, and what of the profile they leave nothing of is left
-    /// out. `sg::weights` among them makes the filter quicker for frequent calls. Throws `Error`: EINVAL where the
+    /// out. `sg::weights` among them makes the filter quicker for frequent calls; `sg::admit<sg::Abi::i386>`
+    /// admits the calls of 32-bit programs, where the profile is for those, too. Throws `Error`: EINVAL where the
     /// profile notifies and no handler was given, or for mistakes in `own` (see `DynamicPolicy`); E2BIG where the
     /// filter would exceed the kernel's 4096 instructions. Uses 256 KiB of stack.
     template <class... Own>
     DynamicPolicy policy(const Own&... own) const {
         RuleList all;
-        policy::WeightList weights;
-        (take(own, all, weights), ...);
+        Beside beside;
+        (take(own, all, beside), ...);
         append_to(all);
-        return DynamicPolicy{std::move(all), weights, Ending<false>{loaded_.otherwise}, Ending<true>{loaded_.foreign}};
+        return DynamicPolicy{std::move(all), beside.weights, beside.admitted, Ending<false>{loaded_.otherwise},
+                             Ending<true>{loaded_.foreign}};
     }
 
 private:
+    /// What is no rule of the host's.
+    struct Beside {
+        policy::WeightList weights{};
+        DynamicPolicy::Admitted admitted{};
+    };
+
     template <class Rules>
-    static void take(const Rules& rules, RuleList& all, policy::WeightList&) {
+    static void take(const Rules& rules, RuleList& all, Beside&) {
         all.append(rules);
     }
 
     template <std::size_t count>
-    static void take(const policy::Weights<count>& given, RuleList&, policy::WeightList& weights) {
-        given.give_to(weights);
+    static void take(const policy::Weights<count>& given, RuleList&, Beside& beside) {
+        given.give_to(beside.weights);
+    }
+
+    template <abi::Abi abi>
+    static void take(const Admission<abi>& admission, RuleList&, Beside& beside) {
+        beside.admitted = DynamicPolicy::Admitted::by(admission, beside.admitted.abi);
     }
 
     void append_to(RuleList& own) const {

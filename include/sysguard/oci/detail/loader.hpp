@@ -109,8 +109,12 @@ private:
         bool native = false;
         for (const std::string_view each : admitted) {
             native = native || each == native_architecture;
-            if (each != native_architecture)
-                note(std::string{each} + " is not admitted: calls through it are killed, as through any foreign ABI");
+            if (each == native_architecture) continue;
+            const char* const unless = each == "SCMP_ARCH_X86" && abi::native_abi == abi::Abi::x86_64
+                                           ? ", unless policy() gets sg::admit<sg::Abi::i386>"
+                                           : "";
+            note(std::string{each} + " is not admitted" + unless +
+                 ": calls through it are killed, as through any foreign ABI");
         }
         if (!native)
             profile_[list.empty() ? "archMap" : "architectures"].refuse(
