@@ -60,6 +60,25 @@ TEST_CASE("the same said twice is no mistake: presets may overlap") {
                   sg::preset::network_client, sg::preset::network_server, sg::preset::processes) == "");
 }
 
+TEST_CASE("nor is it behind a rule that takes something from both") {
+    const auto first = Rule<SYS_kill>{arg::sig == 3}.deny(EACCES);
+    const auto twice = Rule<SYS_kill>{arg::sig <= 5}.deny(EPERM);
+    CHECK(mistake(first, twice, twice) == "");
+    CHECK(mistake(first, twice, Rule<SYS_kill>{arg::sig == 4}.deny(EPERM)) == "");
+    CHECK(unreachable(mistake(first, twice, Rule<SYS_kill>{arg::sig == 3}.deny(EINVAL))));
+    CHECK(unreachable(mistake(first, twice, Rule<SYS_kill>{arg::sig <= 4}.deny(EINVAL))));
+    CHECK(mistake(Rule<SYS_mmap>{arg::len > 1UL << 30}.deny(ENOMEM), sg::preset::static_runtime, sg::preset::threads) ==
+          "");
+}
+
+TEST_CASE("what repeats a part, and what comes before both, is no mistake in constant policies") {
+    constexpr sg::Policy policy{Rule<SYS_mmap>{arg::len > 1UL << 30}.deny(ENOMEM), sg::preset::static_runtime,
+                                sg::preset::threads, sg::otherwise.kill()};
+    static_assert(policy.decide<SYS_mmap>(0, 4096, 0, 0, 0, 0) == sg::Action::allow);
+    static_assert(policy.decide<SYS_mmap>(0, 1UL << 31, 0, 0, 0, 0) == sg::Decision{sg::Action::deny, ENOMEM});
+    CHECK(policy.view().rule_count > 1);
+}
+
 TEST_CASE("several rules together may cover one") {
     const auto low = Rule<SYS_kill>{arg::sig <= 5}.allow();
     const auto high = Rule<SYS_kill>{arg::sig > 5}.deny(EPERM);

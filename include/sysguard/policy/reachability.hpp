@@ -45,12 +45,14 @@ private:
     }
 
     constexpr Reached first_that_covers(const RuleRecord& rule) const noexcept {
+        Reached reached = Reached::yes;
         for (int i = by_call_.first(number_); i != rule_; i = by_call_.next(i)) {
             const RuleRecord& earlier = view_.rules[i];
-            if (!earlier.in_memory && (earlier.node_count == 0 || has_condition_of(rule, earlier)))
-                return earlier.says_the_same(rule) ? Reached::repeats : Reached::shadowed;
+            if (earlier.in_memory || (earlier.node_count != 0 && !has_condition_of(rule, earlier))) continue;
+            if (earlier.says_the_same(rule)) return Reached::repeats;
+            reached = Reached::shadowed;
         }
-        return Reached::yes;
+        return reached;
     }
 
     constexpr bool has_condition_of(const RuleRecord& rule, const RuleRecord& other) const noexcept {
@@ -62,6 +64,13 @@ private:
 
     constexpr bool holds(const RuleRecord& rule, const std::uint64_t* arguments, Memory memory) const noexcept {
         return rule.node_count == 0 || matches(view_.condition(rule), arguments, memory);
+    }
+
+    /// Whether an earlier rule says to a call what a later one would: then that one is not swallowed by what comes
+    /// before both.
+    constexpr bool repeats(const RuleRecord& rule, const RuleRecord& earlier,
+                           const std::uint64_t* arguments) const noexcept {
+        return earlier.says_the_same(rule) && holds(earlier, arguments, Memory::unfavourable);
     }
 
     constexpr Reached search(const Grid& grid) const noexcept {
@@ -77,7 +86,8 @@ private:
             while (first != rule_ && !holds(view_.rules[first], arguments, Memory::unfavourable))
                 first = by_call_.next(first);
             if (first == rule_) return Reached::yes;
-            shadow_differs = shadow_differs || !view_.rules[first].says_the_same(rule);
+            while (first != rule_ && !repeats(rule, view_.rules[first], arguments)) first = by_call_.next(first);
+            shadow_differs = shadow_differs || first == rule_;
         }
         if (!can_match) return Reached::never_matches;
         return shadow_differs ? Reached::shadowed : Reached::repeats;
