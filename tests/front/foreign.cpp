@@ -11,6 +11,7 @@
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -175,6 +176,7 @@ TEST_CASE("x32 numbers: past a filter that forgets their bit, and past none of o
     SYSGUARD_SKIP_SANITIZED();
     const auto call = [] { ::syscall(0x40000000 | SYS_getppid); };
     static constexpr sg::Policy kills{sg::preset::compute, sg::admit<sg::Abi::i386>, sg::otherwise.kill()};
+    if (::prctl(PR_GET_SECCOMP) != 0) SYSGUARD_SKIP("a filter that the host runs under answers x32 calls first");
     const auto result = sg::Sandbox{kills}.call(call);
     CHECK(has(result.outcome().explain(), "x32 system call 110 (getppid), which the policy does not admit,"));
 }
