@@ -4,6 +4,7 @@
 #include "cgroup_subtree.hpp"
 #include "descriptor.hpp"
 #include "detail/cgroup_files.hpp"
+#include "detail/cgroup_path.hpp"
 #include "detail/clone.hpp"
 #include "detail/raw_call.hpp"
 #include "detail/reap.hpp"
