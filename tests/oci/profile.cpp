@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "support/said.hpp"
 #include "support/scratch.hpp"
 
 namespace sg = sysguard;
@@ -28,25 +29,11 @@ namespace arg = sysguard::arg;
 using sg::Action;
 using sg::Decision;
 using sg::Rule;
+using support::error_of, support::has;
 
 namespace {
 
 constexpr sg::OciConditions now{{}, {6, 18}};
-
-std::string error_of(const auto& action) {
-    try {
-        action();
-    } catch (const sg::Error& error) {
-        return error.what();
-    }
-    return "";
-}
-
-bool has(const std::vector<std::string>& list, const std::string& words) {
-    for (const std::string& each : list)
-        if (each.find(words) != std::string::npos) return true;
-    return false;
-}
 
 /// A profile of these blocks that refuses all else.
 std::string of_blocks(const std::string& blocks, const std::string& more = "") {

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "support/random_policy.hpp"
+#include "support/said.hpp"
 #include "support/scratch.hpp"
 #include "support/skip.hpp"
 
@@ -33,6 +34,7 @@ using nlohmann::json;
 using sg::Action;
 using sg::Decision;
 using sg::Rule;
+using support::error_of, support::has;
 
 namespace {
 
@@ -89,21 +91,6 @@ struct Case {
     support::RandomPolicy random;
     support::LoosePolicy loose;
 };
-
-std::string error_of(const auto& action) {
-    try {
-        action();
-    } catch (const sg::Error& error) {
-        return error.what();
-    }
-    return "";
-}
-
-bool has(const std::vector<std::string>& list, const std::string& words) {
-    for (const std::string& each : list)
-        if (each.find(words) != std::string::npos) return true;
-    return false;
-}
 
 sg::OciProfile answered(const std::string& text) {
     sg::OciProfile profile = sg::parse_oci_profile(text);
