@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../abi/architecture.hpp"
+#include "detail/first_look.hpp"
 #include "program.hpp"
 
 #include <cstddef>
@@ -17,28 +18,8 @@ namespace sysguard::filter {
 /// allow it so. Native calls only. Thread-safe; usable in `static_assert`.
 constexpr bool cacheable(const ProgramView& program, int number,
                          std::uint32_t architecture = abi::audit_architecture(abi::native_abi)) noexcept {
-    std::uint32_t a = 0;
-    for (std::size_t i = 0; i < program.size; ++i) {
-        const sock_filter& instruction = program[i];
-        const std::uint32_t k = instruction.k;
-        bool holds = false;
-        switch (instruction.code) {
-            case BPF_LD | BPF_W | BPF_ABS:
-                if (k != 0 && k != 4) return false;
-                a = k == 0 ? static_cast<std::uint32_t>(number) : architecture;
-                continue;
-            case BPF_ALU | BPF_AND | BPF_K: a &= k; continue;
-            case BPF_RET | BPF_K: return k == SECCOMP_RET_ALLOW;
-            case BPF_JMP | BPF_JA: i += k; continue;
-            case BPF_JMP | BPF_JEQ | BPF_K: holds = a == k; break;
-            case BPF_JMP | BPF_JGE | BPF_K: holds = a >= k; break;
-            case BPF_JMP | BPF_JGT | BPF_K: holds = a > k; break;
-            case BPF_JMP | BPF_JSET | BPF_K: holds = (a & k) != 0; break;
-            default: return false;
-        }
-        i += holds ? instruction.jt : instruction.jf;
-    }
-    return false;
+    const std::size_t end = detail::first_look(program, number, architecture);
+    return end < program.size && program[end].code == (BPF_RET | BPF_K) && program[end].k == SECCOMP_RET_ALLOW;
 }
 
 }  // namespace sysguard::filter

@@ -3,6 +3,7 @@
 #include "../../abi/architecture.hpp"
 #include "../../abi/table.hpp"
 #include "../program.hpp"
+#include "first_look.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -70,38 +71,14 @@ inline std::vector<Loaded> trace_loads(const ProgramView& program) {
     return before;
 }
 
-/// Where a filter first looks at something beside number and architecture for a native call, or its end.
-inline std::size_t first_look(const ProgramView& program, int number) noexcept {
-    std::uint32_t a = 0;
-    for (std::size_t i = 0; i < program.size; ++i) {
-        const sock_filter& instruction = program[i];
-        const std::uint32_t k = instruction.k;
-        bool holds = false;
-        switch (instruction.code) {
-            case BPF_LD | BPF_W | BPF_ABS:
-                if (k != number_offset && k != architecture_offset) return i;
-                a = k == number_offset ? static_cast<std::uint32_t>(number) : abi::audit_architecture(abi::native_abi);
-                continue;
-            case BPF_JMP | BPF_JA: i += k; continue;
-            case BPF_JMP | BPF_JEQ | BPF_K: holds = a == k; break;
-            case BPF_JMP | BPF_JGE | BPF_K: holds = a >= k; break;
-            case BPF_JMP | BPF_JGT | BPF_K: holds = a > k; break;
-            case BPF_JMP | BPF_JSET | BPF_K: holds = (a & k) != 0; break;
-            default: return program.size;
-        }
-        i += holds ? instruction.jt : instruction.jf;
-    }
-    return program.size;
-}
-
 /// For each instruction from which on arguments are looked at, the calls that may get there, sorted by name.
 inline std::vector<std::vector<const abi::Syscall*>> trace_calls(const ProgramView& program) {
     std::vector<std::vector<const abi::Syscall*>> calls(program.size);
     for (const abi::Syscall& call : abi::syscalls) {
         if (call.number() < 0) continue;
         std::vector<bool> reached(program.size);
-        std::size_t i = first_look(program, call.number());
-        if (i < program.size) reached[i] = true;
+        std::size_t i = first_look(program, call.number(), abi::audit_architecture(abi::native_abi));
+        if (i < program.size && BPF_CLASS(program[i].code) == BPF_LD) reached[i] = true;
         for (; i < program.size; ++i) {
             if (!reached[i]) continue;
             calls[i].push_back(&call);
