@@ -104,17 +104,17 @@ TEST_CASE("live: the local count of process_vm_readv is read as 32 bits, the rem
     char copy = 0;
     iovec remote{&byte, 1};
     iovec local{&copy, 1};
-    const long read = ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1 | high_bit, &remote, 1, 0);
+    const long read = ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1 | high_bit, &remote, 1, 0L);
     if (read < 0 && (errno == ENOSYS || errno == EPERM)) SYSGUARD_SKIP("process_vm_readv is not allowed here");
     CHECK(read == 1);
-    CHECK(::syscall(SYS_process_vm_readv, ::getpid(), &local, 1, &remote, 1 | high_bit, 0) < 0);
+    CHECK(::syscall(SYS_process_vm_readv, ::getpid(), &local, 1, &remote, 1 | high_bit, 0L) < 0);
 }
 
 TEST_CASE("live: the descriptor of mmap is read as 32 bits") {
     CHECK(abi::find(SYS_mmap)->arguments[4].type == abi::Type::fd);
     TemporaryFile file;
     REQUIRE(::ftruncate(file.fd, 4096) == 0);
-    const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE, file.fd | high_bit, 0);
+    const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE, file.fd | high_bit, 0L);
     REQUIRE(at > 0);
     ::munmap(reinterpret_cast<void*>(at), 4096);
 }
@@ -211,7 +211,7 @@ TEST_CASE("live: mmap ignores bits of its protection that it does not know") {
     CHECK((abi::info(abi::Type::map_protection).compared & 0x100) == 0);
     constexpr long unknown = 0x100 | high_bit;
     void* const page = reinterpret_cast<void*>(
-        ::syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | unknown, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        ::syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | unknown, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L));
     REQUIRE(page != MAP_FAILED);
     *static_cast<volatile int*>(page) = 1;
     CHECK(::mprotect(page, 4096, PROT_READ | 0x100) == -1);
@@ -303,7 +303,7 @@ TEST_CASE("live: mmap ignores bits of its flags that it does not know, or refuse
     REQUIRE(::ftruncate(file.fd, 4096) == 0);
     const auto maps = [&](long flags) {
         const int fd = (flags & MAP_ANONYMOUS) != 0 ? -1 : file.fd;
-        const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, flags, fd, 0);
+        const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, flags, fd, 0L);
         if (at != -1) ::munmap(reinterpret_cast<void*>(at), 4096);
         return at != -1;
     };
@@ -329,12 +329,12 @@ TEST_CASE("live: mmap ignores bits of its flags that it does not know, or refuse
 TEST_CASE("live: mmap reads a size of huge pages beside MAP_HUGETLB only") {
     constexpr int usual = MAP_PRIVATE | MAP_ANONYMOUS;
     for (int bit = 26; bit < 32; ++bit) {
-        const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, usual | 1L << bit, -1, 0);
+        const long at = ::syscall(SYS_mmap, 0, 4096, PROT_READ, usual | 1L << bit, -1, 0L);
         CHECK(at != -1);
         ::munmap(reinterpret_cast<void*>(at), 4096);
     }
     constexpr long no_such_size = 1L << 26;
-    CHECK(::syscall(SYS_mmap, 0, 4096, PROT_READ, usual | MAP_HUGETLB | no_such_size, -1, 0) == -1);
+    CHECK(::syscall(SYS_mmap, 0, 4096, PROT_READ, usual | MAP_HUGETLB | no_such_size, -1, 0L) == -1);
 
     using sg::Rule, sg::Action;
     constexpr sg::Policy small{Rule<SYS_mmap>{sg::arg::flags == usual}.deny(EPERM), sg::otherwise.allow()};

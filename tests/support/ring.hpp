@@ -54,7 +54,7 @@ public:
         entry.open_flags = O_RDONLY | O_CLOEXEC;
         *word(0, made_.sq_off.array) = 0;
         __atomic_store_n(word(0, made_.sq_off.tail), 1U, __ATOMIC_RELEASE);
-        if (::syscall(SYS_io_uring_enter, fd_, 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0) != 1) return errno;
+        if (::syscall(SYS_io_uring_enter, fd_, 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0L) != 1) return errno;
         const auto* const done =
             reinterpret_cast<const io_uring_cqe*>(static_cast<const char*>(maps_[1]) + made_.cq_off.cqes);
         if (done->res < 0) return -done->res;
