@@ -48,6 +48,8 @@ TEST_CASE("arguments are shown by their names and types") {
 TEST_CASE("foreign calls are shown with their ABI, by that ABI's numbers") {
 #if defined(__x86_64__)
     CHECK(call(102, abi::Abi::i386).text() == "32-bit (i386) system call 102 (socketcall)");
+    CHECK(call(322, abi::Abi::arm).text() == "32-bit (arm) system call 322 (openat)");
+    CHECK(call(0x0f0005, abi::Abi::arm).text() == "32-bit (arm) system call 983045 (set_tls)");
     CHECK(call(0x40000000 | SYS_getpid).text() == "x32 system call 39 (getpid)");
     CHECK_FALSE(call(0x40000000 | SYS_getpid).is_native());
 #endif

@@ -416,6 +416,7 @@ private:
     std::uint32_t architecture() {
         const std::uint32_t native = abi::audit_architecture(abi::native_abi);
         const std::uint32_t others[] = {abi::audit_architecture(abi::Abi::i386),
+                                        abi::audit_architecture(abi::Abi::arm),
                                         abi::audit_architecture(abi::Abi::riscv64),
                                         native ^ 0x80000000,
                                         native + 1,

@@ -8,9 +8,7 @@ namespace sysguard::sys {
 /// -1 where this architecture lacks the call (`sys::open` on aarch64); such a rule does not compile.
 #define SYSGUARD_SYSCALL(name, x86_64_number, i386_number, aarch64_number, ...) \
     inline constexpr int name = abi::native_abi == abi::Abi::x86_64 ? x86_64_number : aarch64_number;
-#define SYSGUARD_FOREIGN_SYSCALL(name, i386, riscv64)
 #include "syscalls.def"
 #undef SYSGUARD_SYSCALL
-#undef SYSGUARD_FOREIGN_SYSCALL
 
 }  // namespace sysguard::sys

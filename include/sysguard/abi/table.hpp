@@ -45,7 +45,13 @@ struct Syscall {
 struct ForeignSyscall {
     std::string_view name;
     std::int16_t i386;
+    std::int32_t arm;  ///< __ARM_NR_* are beyond 16 bits
     std::int16_t riscv64;
+
+    /// -1 where the ABI lacks the call.
+    constexpr int number(Abi abi) const noexcept {
+        return abi == Abi::i386 ? i386 : abi == Abi::arm ? arm : abi == Abi::riscv64 ? riscv64 : -1;
+    }
 };
 
 namespace detail {
@@ -57,19 +63,15 @@ using D = Direction;
 using R = Return;
 
 inline constexpr Syscall syscalls[] = {
-#define SYSGUARD_SYSCALL(name, x86_64, i386, aarch64, riscv64, returns, ...) \
-    {{#name, sizeof #name - 1}, {x86_64, i386, aarch64, riscv64}, returns, {__VA_ARGS__}},
-#define SYSGUARD_FOREIGN_SYSCALL(name, i386, riscv64)
+#define SYSGUARD_SYSCALL(name, x86_64, i386, aarch64, arm, riscv64, returns, ...) \
+    {{#name, sizeof #name - 1}, {x86_64, i386, aarch64, arm, riscv64}, returns, {__VA_ARGS__}},
 #include "syscalls.def"
 #undef SYSGUARD_SYSCALL
-#undef SYSGUARD_FOREIGN_SYSCALL
 };
 
 inline constexpr ForeignSyscall foreign_syscalls[] = {
-#define SYSGUARD_SYSCALL(...)
-#define SYSGUARD_FOREIGN_SYSCALL(name, i386, riscv64) {{#name, sizeof #name - 1}, i386, riscv64},
+#define SYSGUARD_FOREIGN_SYSCALL(name, ...) {{#name, sizeof #name - 1}, __VA_ARGS__},
 #include "syscalls.def"
-#undef SYSGUARD_SYSCALL
 #undef SYSGUARD_FOREIGN_SYSCALL
 };
 }  // namespace rows
@@ -148,8 +150,7 @@ constexpr std::string_view name_of(Abi abi, int number) noexcept {
     for (const Syscall& call : syscalls)
         if (call.number(abi) == number) return call.name;
     for (const ForeignSyscall& call : foreign_syscalls)
-        if ((abi == Abi::i386 && call.i386 == number) || (abi == Abi::riscv64 && call.riscv64 == number))
-            return call.name;
+        if (call.number(abi) == number) return call.name;
     return {};
 }
 

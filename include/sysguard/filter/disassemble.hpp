@@ -45,7 +45,7 @@ inline std::string operand(const sock_filter& instruction, const Loaded& loaded)
         return std::to_string(instruction.k) + (name.empty() ? "" : " " + std::string{name});
     }
     if (loaded.is_at(architecture_offset))
-        for (const abi::Abi abi : {abi::Abi::x86_64, abi::Abi::i386, abi::Abi::aarch64, abi::Abi::riscv64})
+        for (const abi::Abi abi : abi::all_abis)
             if (abi::audit_architecture(abi) == instruction.k) return abi::name(abi);
     return hex(instruction.k);
 }

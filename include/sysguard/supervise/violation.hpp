@@ -22,7 +22,7 @@ constexpr bool is_native(int number, std::uint32_t architecture) noexcept {
 
 /// "32-bit (i386) ".
 inline std::string prefix_of(abi::Abi abi) {
-    return std::string{abi == abi::Abi::i386 ? "32-bit (" : "("} + abi::name(abi) + ") ";
+    return std::string{abi::host_of(abi) != abi ? "32-bit (" : "("} + abi::name(abi) + ") ";
 }
 
 /// A call that is none of the host's own ABI, or unknown there: "32-bit (i386) system call 4 (write)".
@@ -31,7 +31,7 @@ inline std::string foreign_text(int number, std::uint32_t architecture) {
     std::string suffix = " of an unknown ABI";
     std::string_view name;
     std::uint32_t bits = static_cast<std::uint32_t>(number);
-    for (const abi::Abi abi : {abi::Abi::x86_64, abi::Abi::i386, abi::Abi::aarch64, abi::Abi::riscv64}) {
+    for (const abi::Abi abi : abi::all_abis) {
         if (abi::audit_architecture(abi) != architecture) continue;
         name = abi::name_of(abi, number);
         suffix.clear();
