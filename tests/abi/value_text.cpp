@@ -43,7 +43,7 @@ TEST_CASE("flags and fields by their names") {
 
 TEST_CASE("bits, each by a name of its own") {
     CHECK(bits_text(Type::open_flags, ConstantSet::open, 020200003) ==
-          (sysguard::abi::native_abi == sysguard::abi::Abi::x86_64 ? "O_WRONLY|O_RDWR|O_DIRECTORY|__O_TMPFILE"
+          (sysguard::abi::native_abi == sysguard::abi::Abi::x86_64 ? "O_WRONLY|O_RDWR|__O_TMPFILE|O_DIRECTORY"
                                                                    : "O_WRONLY|O_RDWR|O_DIRECT|__O_TMPFILE"));
     CHECK(bits_text(Type::map_flags, ConstantSet::map, 0x2f) == "MAP_TYPE|MAP_ANONYMOUS");
     CHECK(bits_text(Type::map_flags, ConstantSet::map, 0x800001) == "MAP_SHARED|0x800000");

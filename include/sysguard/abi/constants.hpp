@@ -3,17 +3,23 @@
 #include "table.hpp"
 #include "types.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 namespace sysguard::abi {
 
 /// Constants that belong together: those that some argument's value is made of.
-enum class ConstantSet : std::uint8_t {
+enum class ConstantSet : std::uint16_t {
     none,
 #define SYSGUARD_CONSTANT_SET(set, field, field_name) set,
 #include "constants.def"
 };
+
+inline constexpr unsigned constant_set_count = 1
+#define SYSGUARD_CONSTANT_SET(set, field, field_name) +1
+#include "constants.def"
+    ;
 
 struct Constant {
     ConstantSet set;
@@ -31,6 +37,16 @@ struct ConstantField {
 inline constexpr ConstantField constant_fields[] = {
     {0, {}},
 #define SYSGUARD_CONSTANT_SET(set, field, field_name) {field, field_name},
+#include "constants.def"
+};
+
+struct UnknownConstant {
+    ConstantSet set;
+    std::string_view text;
+};
+
+inline constexpr UnknownConstant unknown_constants[] = {
+#define SYSGUARD_CONSTANT_UNKNOWN(set, text) {ConstantSet::set, text},
 #include "constants.def"
 };
 
@@ -63,6 +79,51 @@ inline constexpr Constant constants[] = {
 #include "constants.def"
 };
 
+/// Those of one set, in their order.
+struct ConstantRange {
+    const Constant* first;
+    const Constant* last;
+
+    constexpr const Constant* begin() const noexcept { return first; }
+    constexpr const Constant* end() const noexcept { return last; }
+};
+
+namespace detail {
+
+struct ConstantIndex {
+    std::uint16_t first[constant_set_count + 1];
+};
+
+/// The table has its constants set by set, in the order of the sets.
+constexpr ConstantIndex index_constants() noexcept {
+    ConstantIndex index{};
+    std::size_t at = 0;
+    for (unsigned set = 0; set < constant_set_count; ++set) {
+        index.first[set] = static_cast<std::uint16_t>(at);
+        while (at < sizeof constants / sizeof constants[0] && static_cast<unsigned>(constants[at].set) == set) ++at;
+    }
+    index.first[constant_set_count] = static_cast<std::uint16_t>(at);
+    return index;
+}
+
+inline constexpr ConstantIndex constant_index = index_constants();
+static_assert(constant_index.first[constant_set_count] == sizeof constants / sizeof constants[0],
+              "the constants of each set belong together, and the sets in order");
+
+}  // namespace detail
+
+constexpr ConstantRange constants_in(ConstantSet set) noexcept {
+    const unsigned at = static_cast<unsigned>(set);
+    return {constants + detail::constant_index.first[at], constants + detail::constant_index.first[at + 1]};
+}
+
+/// What stands for a value of a set that has no name ("AF_???"), or an empty text.
+constexpr std::string_view unknown_text(ConstantSet set) noexcept {
+    for (const detail::UnknownConstant& entry : detail::unknown_constants)
+        if (entry.set == set) return entry.text;
+    return {};
+}
+
 /// The bits that together hold one value of a set; each of the others is a flag.
 constexpr std::uint64_t field_of(ConstantSet set) noexcept {
     return detail::constant_fields[static_cast<unsigned>(set)].bits;
@@ -91,9 +152,8 @@ constexpr ConstantSet constants_of(const Syscall& call, const Argument& argument
 /// of 32 bits has no more of a negative constant.
 constexpr const Constant* find_constant(ConstantSet set, std::uint64_t bits, std::uint64_t width = ~0ULL) noexcept {
     const std::uint64_t field = field_of(set);
-    for (const Constant& constant : constants)
-        if (constant.set == set && (constant.value & ~field) == 0 && ((constant.value ^ bits) & field & width) == 0)
-            return &constant;
+    for (const Constant& constant : constants_in(set))
+        if ((constant.value & ~field) == 0 && ((constant.value ^ bits) & field & width) == 0) return &constant;
     return nullptr;
 }
 

@@ -65,14 +65,14 @@ inline std::string bits_text(Type type, ConstantSet set, std::uint64_t bits) {
     const std::uint64_t field = field_of(set);
     const std::uint64_t in_field = bits & field;
     std::uint64_t named = 0;
-    for (const Constant& constant : constants)
-        if (constant.set == set && std::has_single_bit(constant.value)) named |= constant.value;
+    for (const Constant& constant : constants_in(set))
+        if (std::has_single_bit(constant.value)) named |= constant.value;
     if (field != ~0ULL && in_field == field && (field & ~named) != 0 && !field_name(set).empty()) {
         detail::add(text, field_name(set));
         bits &= ~field;
     }
-    for (const Constant& constant : constants) {
-        if (constant.set != set || !std::has_single_bit(constant.value) || (bits & constant.value) == 0) continue;
+    for (const Constant& constant : constants_in(set)) {
+        if (!std::has_single_bit(constant.value) || (bits & constant.value) == 0) continue;
         detail::add(text, constant.name);
         bits &= ~constant.value;
     }
@@ -107,9 +107,8 @@ inline std::string value_text(Type type, ConstantSet set, std::uint64_t bits) {
             detail::add(text, value->name);
             bits &= ~field;
         }
-        for (const Constant& constant : constants) {
-            if (constant.set != set || constant.value == 0 || (constant.value & field) != 0 ||
-                (bits & constant.value) != constant.value)
+        for (const Constant& constant : constants_in(set)) {
+            if (constant.value == 0 || (constant.value & field) != 0 || (bits & constant.value) != constant.value)
                 continue;
             detail::add(text, constant.name);
             bits &= ~constant.value;
