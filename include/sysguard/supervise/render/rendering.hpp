@@ -1,0 +1,206 @@
+#pragma once
+
+#include "../../abi/errno_names.hpp"
+#include "../../abi/errno_texts.hpp"
+#include "../../abi/table.hpp"
+#include "plan.hpp"
+#include "plans.hpp"
+#include "text_sink.hpp"
+#include "walk.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sysguard::supervise::render {
+
+/// The walk over one call: what it is given is told when it is entered, because another thread may change it before it
+/// returns, and what it answers when it has returned. One for each pending call; it holds no memory of its own.
+class Rendering {
+public:
+    /// Tells a sink of all that is known at a call's entry. What the call will write is not told yet. Throws
+    /// std::bad_alloc.
+    void enter(const TracedCall& call, Source& source, Sink& sink, const Options& options) {
+        plan_ = Plan{};
+        make_plan(plan_, call, name_);
+        for (std::uint64_t& saved : saved_) saved = 0;
+        Walk walk{call, source, sink, options, saved_};
+        prepare(walk);
+        for (walk.place = 0; walk.place < plan_.count; ++walk.place) {
+            const Item& item = plan_.items[walk.place];
+            if (item.keep != nullptr) item.keep(walk, item);
+            if (item.when == When::entry || item.when == When::both) show(walk, item, item.form);
+        }
+    }
+
+    /// Tells of the rest, when the call has returned; `call` is the one that was entered, with its result.
+    void leave(const TracedCall& call, Source& source, Sink& sink, const Options& options) {
+        TracedCall returned = call;
+        returned.phase = TracedCall::Phase::returned;
+        Walk walk{returned, source, sink, options, saved_};
+        prepare(walk);
+        for (walk.place = 0; walk.place < plan_.count; ++walk.place) {
+            const Item& item = plan_.items[walk.place];
+            if (item.when == When::exit) show(walk, item, returned.is_error ? form_address : item.form);
+            if (item.when == When::both || item.when == When::always) show(walk, item, item.form);
+        }
+        if (returned.is_error || plan_.details == nullptr) return;
+        Item result;
+        result.value = static_cast<std::uint64_t>(returned.result);
+        walk.sink.result();
+        plan_.details(walk, result);
+    }
+
+    /// Tells of a call that has not returned, or never does, where what it would have written is.
+    void abandon(const TracedCall& call, Source& source, Sink& sink, const Options& options) {
+        Walk walk{call, source, sink, options, saved_};
+        prepare(walk);
+        for (walk.place = 0; walk.place < plan_.count; ++walk.place) {
+            const Item& item = plan_.items[walk.place];
+            if (item.when == When::exit || item.when == When::always) show(walk, item, form_address);
+        }
+    }
+
+    /// What the call is called, in its own ABI.
+    std::string_view name() const noexcept { return name_.view(); }
+    /// How many arguments are shown, and how many of the first of them were when it was entered.
+    unsigned count() const noexcept { return plan_.count; }
+    unsigned entered() const noexcept {
+        unsigned shown = 0;
+        while (shown < plan_.count && plan_.items[shown].when != When::exit && plan_.items[shown].when != When::always)
+            ++shown;
+        return shown;
+    }
+    const Plan& plan() const noexcept { return plan_; }
+
+private:
+    static void make_plan(Plan& plan, const TracedCall& call, Piece& name) {
+        name = Piece{};
+        for (unsigned i = 0; i < abi::max_arguments; ++i) plan.arguments[i] = call.arguments[i];
+        const abi::Syscall* const native =
+            call.abi == abi::native_abi && !call.is_x32 ? abi::find(call.number) : nullptr;
+        if (native != nullptr) {
+            name.add(native->name);
+            return plan_native(plan, *native);
+        }
+        name.add("syscall_").hex(static_cast<std::uint32_t>(call.number));
+        constexpr std::string_view names[] = {"arg0", "arg1", "arg2", "arg3", "arg4", "arg5"};
+        for (unsigned i = 0; i < abi::max_arguments; ++i) plan.add(names[i], form_hex, call.arguments[i]);
+    }
+
+    void prepare(Walk& walk) const noexcept {
+        walk.arguments = plan_.arguments;
+        walk.word = plan_.word;
+        walk.time_word = plan_.time_word;
+    }
+
+    static void show(Walk& walk, const Item& item, Form form) {
+        walk.sink.argument(walk.place, item.name, item.is_named);
+        form(walk, item);
+    }
+
+    Plan plan_;
+    Piece name_;
+    std::uint64_t saved_[most_items + 1]{};
+};
+
+/// What a call has answered, as strace(1) writes it: "3</etc/passwd>", "-1 ENOENT (No such file or directory)". Where a
+/// call never returns, "?".
+inline std::string result_text(const Rendering& rendering, const TracedCall& call, Source& source,
+                               const Options& options) {
+    Piece piece;
+    if (call.phase != TracedCall::Phase::returned) return "?";
+    if (call.is_error) {
+        const auto error = static_cast<int>(-call.result);
+        if (const abi::RestartCode* const code = abi::find_restart_code(error)) {
+            piece.add("? ").add(code->name).add(" (").add(code->text).add(')');
+            return std::string{piece.view()};
+        }
+        const std::string_view name = abi::errno_name(error);
+        piece.add("-1 ");
+        if (name.empty())
+            piece.add("(errno ").number(error).add(')');
+        else
+            piece.add(name).add(" (").add(abi::errno_text(error)).add(')');
+        return std::string{piece.view()};
+    }
+    switch (rendering.plan().result) {
+        case Plan::Result::number: piece.number(call.result); break;
+        case Plan::Result::hex: piece.hex(static_cast<std::uint64_t>(call.result)); break;
+        case Plan::Result::octal: piece.octal(static_cast<std::uint64_t>(call.result)); break;
+        case Plan::Result::descriptor: {
+            std::uint64_t saved[most_items + 1]{};
+            TextSink sink;
+            Walk walk{call, source, sink, options, saved};
+            show_descriptor(walk, low_int(static_cast<std::uint64_t>(call.result)));
+            return std::string{sink.details()};
+        }
+    }
+    return std::string{piece.view()};
+}
+
+/// A call that is written as strace(1) does. One for each pending call.
+class RenderedCall {
+public:
+    explicit RenderedCall(const Options& options = {}) noexcept : options_{options} {}
+
+    void enter(const TracedCall& call, Source& source) {
+        text_.clear();
+        result_.clear();
+        rendering_.enter(call, source, text_, options_);
+    }
+
+    void leave(const TracedCall& call, Source& source) {
+        rendering_.leave(call, source, text_, options_);
+        TracedCall returned = call;
+        returned.phase = TracedCall::Phase::returned;
+        result_ = result_text(rendering_, returned, source, options_);
+        if (!text_.details().empty()) (result_ += ' ') += text_.details();
+    }
+
+    void abandon(const TracedCall& call, Source& source) { rendering_.abandon(call, source, text_, options_); }
+
+    /// "read(3, ": what was known when it was entered.
+    std::string entered() const {
+        std::string line{rendering_.name()};
+        line += '(';
+        const unsigned count = rendering_.entered();
+        add_arguments(line, 0, count);
+        if (count < rendering_.count() && count > 0 && rendering_.name() != "clone") line += ", ";
+        return line;
+    }
+    /// "abc", 3): what follows that.
+    std::string resumed() const {
+        std::string line;
+        const unsigned count = rendering_.entered();
+        if (count < rendering_.count() && count > 0 && rendering_.name() == "clone") line += ", ";
+        add_arguments(line, count, rendering_.count());
+        return line += ')';
+    }
+    /// read(3, "abc", 3)
+    std::string call() const { return entered() + resumed(); }
+    /// What it has answered: "3", "-1 EBADF (Bad file descriptor)".
+    const std::string& result() const noexcept { return result_; }
+
+    /// The whole line. Results stand below each other from the column on, where that has room.
+    std::string line(unsigned column = 39) const {
+        std::string text = call();
+        if (text.size() < column) text.append(column - text.size(), ' ');
+        return (text += " = ") += result_.empty() ? std::string{"?"} : result_;
+    }
+
+private:
+    void add_arguments(std::string& line, unsigned first, unsigned last) const {
+        for (unsigned i = first; i < last; ++i) {
+            if (i > first) line += ", ";
+            line += text_.text(i);
+        }
+    }
+
+    Options options_;
+    Rendering rendering_;
+    TextSink text_;
+    std::string result_;
+};
+
+}  // namespace sysguard::supervise::render
