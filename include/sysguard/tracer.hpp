@@ -1,0 +1,203 @@
+#pragma once
+
+#include "abi/call_set.hpp"
+#include "abi/error.hpp"
+#include "filter/select.hpp"
+#include "policy/handler.hpp"
+#include "process/descriptor.hpp"
+#include "process/held_program.hpp"
+#include "process/launch.hpp"
+#include "supervise/event.hpp"
+#include "supervise/ptrace/engine.hpp"
+#include "supervise/tampering.hpp"
+#include "supervise/trace_settings.hpp"
+#include "supervise/traced_policy.hpp"
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <linux/seccomp.h>
+#include <sys/types.h>
+
+namespace sysguard {
+
+/// What a tracer is to see, and what it is to do.
+struct TraceOptions {
+    /// The calls that are told of: `CallSet{SYS_openat, SYS_connect}`. Those that a policy, or an injection, does
+    /// something to are told of besides.
+    CallSet calls = CallSet::all();
+
+    /// Whether what a traced thread starts is traced, too.
+    Follow follow = Follow::everything;
+
+    /// Also what calls return.
+    bool results = true;
+
+    /// Also the signals that are delivered.
+    bool signals = false;
+
+    /// Also threads that are about to end, while their memory is still there.
+    bool endings = false;
+
+    /// Programs that are started can be let go alive. They then stop at all calls: where only some are chosen, that is
+    /// several times slower. Otherwise a program whose calls are chosen gets a seccomp filter and no_new_privs, as
+    /// strace's --seccomp-bpf does, and as its filter needs a tracer, it is killed where one that could be let go would
+    /// be: by `Tracer::stop`, by the tracer's end, and with the host.
+    bool detachable = false;
+
+    /// Programs that are started, and what they start, are killed then in any case (PTRACE_O_EXITKILL).
+    bool kills_at_end = false;
+
+    /// What is done to chosen calls. The first that is for a call is done to it.
+    std::vector<Injection> injections{};
+};
+
+/// A program that a tracer has started.
+struct TracedProgram {
+    pid_t pid = -1;
+    /// The host's ends of pipes (`Stdio::pipe()`).
+    process::Descriptor input{};
+    process::Descriptor output{};
+    process::Descriptor error{};
+};
+
+/// Sees what programs do, that it starts or that run already, call by call, by ptrace(2):
+///
+///     sg::Tracer tracer{{.calls = {SYS_openat, SYS_connect}}};
+///     tracer.start({"/bin/ls", "-l"});
+///     tracer.run([](const sg::Event& event) { ... });
+///
+/// The callback is called in the tracer's own thread, while the thread that an event is about stands still: its memory
+/// and registers are what they were at the stop, as far as other threads do not change its memory. All functions but
+/// the destructor may be called from the callback, and all by any thread.
+///
+/// A traced thread can have one tracer: what traces its own children (PTRACE_TRACEME, PTRACE_ATTACH) is refused that
+/// with EPERM while they are traced by this. Signals, stops by job control, restarts of calls and their timing aside,
+/// programs do not see that they are traced. Linux 5.3.
+class Tracer {
+public:
+    explicit Tracer(TraceOptions options = {}) : options_{std::move(options)} {}
+
+    /// With a policy (anything with `view()`): its rules are kept for each call of what is traced, from registers that
+    /// nothing can change as long as the thread stands still. Calls of foreign ABIs get what `sg::foreign` says. Throws
+    /// `Error` ENOTSUP where a rule looks at memory or has a handler: that cannot be kept by tracing.
+    ///
+    /// A policy's `kill` kills all processes that come from the same start or attachment.
+    template <class AnyPolicy>
+        requires requires(const AnyPolicy& policy) {
+            policy.view();
+        }
+    Tracer(TraceOptions options, const AnyPolicy& policy)
+        : options_{std::move(options)}, policy_{std::make_unique<supervise::TracedPolicy>(policy.view())} {}
+
+    /// Has a function, `Tampering(const Event& entered) const`, say what is done to each chosen call that the policy
+    /// allows. It is called in the tracer's thread. To be set before anything is traced.
+    ///
+    /// Its name is its warning: what it decides by registers holds, but what it has read from memory, another thread,
+    /// or a process that shares the memory, can change before the kernel reads it again.
+    template <class F>
+        requires std::is_invocable_r_v<Tampering, const F&, const Event&>
+    void decide_unchecked(F function) {
+        if (engine_) throw Error{EBUSY, "decide calls: something is traced already; say so before"};
+        deciding_ = policy::SharedContext::make(std::move(function));
+        decider_ = {
+            [](void* context, const Event& event) -> Tampering { return (*static_cast<const F*>(context))(event); },
+            const_cast<F*>(deciding_.get<F>())};
+    }
+
+    /// Starts a program. `command` is its path, taken as it stands, and its arguments. It is no worker: it stays in the
+    /// host's session and may do what the host may. It stands still before its first call until `run`. Throws `Error`,
+    /// with what failed, and where tracing is not permitted why and what to do.
+    TracedProgram start(std::vector<std::string> command, const Launch& launch = {}) {
+        supervise::PtraceEngine& engine = this->engine();
+        auto program =
+            std::make_unique<process::HeldProgram>(std::move(command), launch, filter(), options_.kills_at_end);
+        TracedProgram started;
+        started.input = std::move(program->input());
+        started.output = std::move(program->output());
+        started.error = std::move(program->error());
+        started.pid = engine.start(std::move(program));
+        return started;
+    }
+
+    /// Takes hold of a process that runs, with all its threads. It stands still until `run`. Throws `Error` as `start`.
+    void attach(pid_t process) { engine().attach(process); }
+
+    /// The same of one thread only.
+    void attach_thread(pid_t thread) { engine().attach(thread, true); }
+
+    /// Lets a process go on untraced and unharmed: what it waited for it still waits for, signals that were on their
+    /// way arrive, and one that job control has stopped stays stopped. Waits until it is let go, unless called from the
+    /// callback. Throws `Error`: ESRCH where it is not traced, ENOTSUP where it is a program that was started and is
+    /// not `TraceOptions::detachable`.
+    void detach(pid_t process) { engine().detach(process); }
+
+    /// Calls `on_event(const Event&)` for what is traced, until all of that has ended or has been let go. What the
+    /// callback throws ends tracing, as `stop` does, and is passed on. Throws `Error`: EBUSY where another thread does
+    /// that already.
+    template <class F>
+    void run(F&& on_event) {
+        engine().run(sink(on_event));
+    }
+
+    /// The same, but also waits for what is started and attached to later: until `stop`.
+    template <class F>
+    void serve(F&& on_event) {
+        engine().run(sink(on_event), true);
+    }
+
+    /// Lets all that is traced go on untraced; kills what cannot (`TraceOptions::detachable`) or is not to. `run`
+    /// returns then.
+    void stop() {
+        if (engine_) engine_->stop();
+    }
+
+private:
+    template <class F>
+    static supervise::EventSink sink(F& on_event) noexcept {
+        return {[](void* function, const Event& event) { (*static_cast<F*>(function))(event); },
+                const_cast<void*>(static_cast<const void*>(&on_event))};
+    }
+
+    supervise::PtraceEngine& engine() {
+        if (engine_) return *engine_;
+        supervise::TraceSettings settings;
+        settings.calls = options_.calls;
+        settings.follow = options_.follow;
+        settings.results = options_.results;
+        settings.signals = options_.signals;
+        settings.endings = options_.endings;
+        settings.kills_at_end = options_.kills_at_end;
+        settings.policy = policy_ ? &policy_->view() : nullptr;
+        settings.injections = options_.injections;
+        settings.decider = decider_;
+        engine_ = std::make_unique<supervise::PtraceEngine>(std::move(settings));
+        return *engine_;
+    }
+
+    /// The calls that stop a program that is started; none: it stops at all.
+    std::vector<sock_filter> filter() const {
+        filter::Selection selection;
+        selection.calls = options_.calls;
+        for (const Injection& injection : options_.injections) selection.calls.add(injection.calls);
+        if (policy_) selection.calls.add(policy_->decided());
+        if (options_.detachable || options_.follow != Follow::everything || selection.calls == CallSet::all())
+            return {};
+        selection.value = SECCOMP_RET_TRACE | supervise::PtraceEngine::filter_mark;
+        selection.with_untraced = true;
+        selection.with_foreign = policy_ != nullptr;
+        return filter::select(selection);
+    }
+
+    TraceOptions options_;
+    std::unique_ptr<supervise::TracedPolicy> policy_{};
+    policy::SharedContext deciding_{};
+    supervise::CallDecider decider_{};
+    std::unique_ptr<supervise::PtraceEngine> engine_{};
+};
+
+}  // namespace sysguard
