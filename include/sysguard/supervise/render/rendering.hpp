@@ -3,10 +3,14 @@
 #include "../../abi/errno_names.hpp"
 #include "../../abi/errno_texts.hpp"
 #include "../../abi/table.hpp"
-#include "plan.hpp"
-#include "plans.hpp"
+#include "../traced_call.hpp"
+#include "detail/plan.hpp"
+#include "detail/plans.hpp"
+#include "detail/walk.hpp"
+#include "options.hpp"
+#include "sink.hpp"
+#include "source.hpp"
 #include "text_sink.hpp"
-#include "walk.hpp"
 
 #include <cstdint>
 #include <string>
@@ -21,15 +25,15 @@ public:
     /// Tells a sink of all that is known at a call's entry. What the call will write is not told yet. Throws
     /// std::bad_alloc.
     void enter(const TracedCall& call, Source& source, Sink& sink, const Options& options) {
-        plan_ = Plan{};
+        plan_ = detail::Plan{};
         make_plan(plan_, call, name_);
         for (std::uint64_t& saved : saved_) saved = 0;
-        Walk walk{call, source, sink, options, saved_};
+        detail::Walk walk{call, source, sink, options, saved_};
         prepare(walk);
         for (walk.place = 0; walk.place < plan_.count; ++walk.place) {
-            const Item& item = plan_.items[walk.place];
+            const detail::Item& item = plan_.items[walk.place];
             if (item.keep != nullptr) item.keep(walk, item);
-            if (item.when == When::entry || item.when == When::both) show(walk, item, item.form);
+            if (item.when == detail::When::entry || item.when == detail::When::both) show(walk, item, item.form);
         }
     }
 
@@ -37,15 +41,15 @@ public:
     void leave(const TracedCall& call, Source& source, Sink& sink, const Options& options) {
         TracedCall returned = call;
         returned.phase = TracedCall::Phase::returned;
-        Walk walk{returned, source, sink, options, saved_};
+        detail::Walk walk{returned, source, sink, options, saved_};
         prepare(walk);
         for (walk.place = 0; walk.place < plan_.count; ++walk.place) {
-            const Item& item = plan_.items[walk.place];
-            if (item.when == When::exit) show(walk, item, returned.is_error ? form_address : item.form);
-            if (item.when == When::both || item.when == When::always) show(walk, item, item.form);
+            const detail::Item& item = plan_.items[walk.place];
+            if (item.when == detail::When::exit) show(walk, item, returned.is_error ? detail::form_address : item.form);
+            if (item.when == detail::When::both || item.when == detail::When::always) show(walk, item, item.form);
         }
         if (returned.is_error || plan_.details == nullptr) return;
-        Item result;
+        detail::Item result;
         result.value = static_cast<std::uint64_t>(returned.result);
         walk.sink.result();
         plan_.details(walk, result);
@@ -53,62 +57,64 @@ public:
 
     /// Tells of a call that has not returned, or never does, where what it would have written is.
     void abandon(const TracedCall& call, Source& source, Sink& sink, const Options& options) {
-        Walk walk{call, source, sink, options, saved_};
+        detail::Walk walk{call, source, sink, options, saved_};
         prepare(walk);
         for (walk.place = 0; walk.place < plan_.count; ++walk.place) {
-            const Item& item = plan_.items[walk.place];
-            if (item.when == When::exit || item.when == When::always) show(walk, item, form_address);
+            const detail::Item& item = plan_.items[walk.place];
+            if (item.when == detail::When::exit || item.when == detail::When::always)
+                show(walk, item, detail::form_address);
         }
     }
 
     /// What the call is called, in its own ABI.
-    std::string_view name() const noexcept { return name_.view(); }
+    std::string_view name() const noexcept { return name_; }
     /// How many arguments are shown, and how many of the first of them were when it was entered.
     unsigned count() const noexcept { return plan_.count; }
     unsigned entered() const noexcept {
         unsigned shown = 0;
-        while (shown < plan_.count && plan_.items[shown].when != When::exit && plan_.items[shown].when != When::always)
+        while (shown < plan_.count && plan_.items[shown].when != detail::When::exit &&
+               plan_.items[shown].when != detail::When::always)
             ++shown;
         return shown;
     }
-    const Plan& plan() const noexcept { return plan_; }
+    const detail::Plan& plan() const noexcept { return plan_; }
 
 private:
-    static void make_plan(Plan& plan, const TracedCall& call, Piece& name) {
-        name = Piece{};
+    static void make_plan(detail::Plan& plan, const TracedCall& call, std::string& name) {
         for (unsigned i = 0; i < abi::max_arguments; ++i) plan.arguments[i] = call.arguments[i];
         const abi::Syscall* const native =
             call.abi == abi::native_abi && !call.is_x32 ? abi::find(call.number) : nullptr;
         if (native != nullptr) {
-            name.add(native->name);
-            return plan_native(plan, *native);
+            name = native->name;
+            return detail::plan_native(plan, *native);
         }
-        name.add("syscall_").hex(static_cast<std::uint32_t>(call.number));
+        const std::uint32_t number = static_cast<std::uint32_t>(call.number) | (call.is_x32 ? abi::x32_bit : 0);
+        name = detail::Piece{}.add("syscall_").hex(number).view();
         constexpr std::string_view names[] = {"arg0", "arg1", "arg2", "arg3", "arg4", "arg5"};
-        for (unsigned i = 0; i < abi::max_arguments; ++i) plan.add(names[i], form_hex, call.arguments[i]);
+        for (unsigned i = 0; i < abi::max_arguments; ++i) plan.add(names[i], detail::form_hex, call.arguments[i]);
     }
 
-    void prepare(Walk& walk) const noexcept {
+    void prepare(detail::Walk& walk) const noexcept {
         walk.arguments = plan_.arguments;
         walk.word = plan_.word;
         walk.time_word = plan_.time_word;
     }
 
-    static void show(Walk& walk, const Item& item, Form form) {
+    static void show(detail::Walk& walk, const detail::Item& item, detail::Form form) {
         walk.sink.argument(walk.place, item.name, item.is_named);
         form(walk, item);
     }
 
-    Plan plan_;
-    Piece name_;
-    std::uint64_t saved_[most_items + 1]{};
+    detail::Plan plan_;
+    std::string name_;
+    std::uint64_t saved_[detail::most_items + 1]{};
 };
 
 /// What a call has answered, as strace(1) writes it: "3</etc/passwd>", "-1 ENOENT (No such file or directory)". Where a
 /// call never returns, "?".
 inline std::string result_text(const Rendering& rendering, const TracedCall& call, Source& source,
                                const Options& options) {
-    Piece piece;
+    detail::Piece piece;
     if (call.phase != TracedCall::Phase::returned) return "?";
     if (call.is_error) {
         const auto error = static_cast<int>(-call.result);
@@ -125,14 +131,14 @@ inline std::string result_text(const Rendering& rendering, const TracedCall& cal
         return std::string{piece.view()};
     }
     switch (rendering.plan().result) {
-        case Plan::Result::number: piece.number(call.result); break;
-        case Plan::Result::hex: piece.hex(static_cast<std::uint64_t>(call.result)); break;
-        case Plan::Result::octal: piece.octal(static_cast<std::uint64_t>(call.result)); break;
-        case Plan::Result::descriptor: {
-            std::uint64_t saved[most_items + 1]{};
+        case detail::Plan::Result::number: piece.number(call.result); break;
+        case detail::Plan::Result::hex: piece.hex(static_cast<std::uint64_t>(call.result)); break;
+        case detail::Plan::Result::octal: piece.octal(static_cast<std::uint64_t>(call.result)); break;
+        case detail::Plan::Result::descriptor: {
+            std::uint64_t saved[detail::most_items + 1]{};
             TextSink sink;
-            Walk walk{call, source, sink, options, saved};
-            show_descriptor(walk, low_int(static_cast<std::uint64_t>(call.result)));
+            detail::Walk walk{call, source, sink, options, saved};
+            detail::show_descriptor(walk, detail::low_int(static_cast<std::uint64_t>(call.result)));
             return std::string{sink.details()};
         }
     }

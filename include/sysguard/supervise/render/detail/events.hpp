@@ -11,7 +11,7 @@
 #include <cstdint>
 
 /// Waiting for descriptors: poll, select, epoll.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// [{fd=0, events=POLLIN}]; `more`: how many.
 inline void form_poll(Walk& walk, const Item& item) {
@@ -103,7 +103,11 @@ inline void form_fd_set(Walk& walk, const Item& item) {
     unsigned shown = 0;
     for (std::int32_t fd = 0; fd < count; ++fd) {
         if ((bits[fd / 8] >> fd % 8 & 1) == 0) continue;
-        if (++shown > Options::most_room) break;
+        constexpr unsigned most_shown = 1024;
+        if (++shown > most_shown) {
+            walk.sink.more();
+            break;
+        }
         walk.sink.element();
         show_descriptor(walk, fd);
     }
@@ -210,4 +214,4 @@ inline constexpr FormOf event_forms[] = {
     {"epoll_pwait2", abi::ArgName::events, form_epoll_events, When::exit},
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

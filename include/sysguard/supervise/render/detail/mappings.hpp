@@ -11,7 +11,7 @@
 #include <cstdint>
 
 /// Mapped memory, and waiting on words of it.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// MAP_PRIVATE|MAP_ANONYMOUS, 21<<MAP_HUGE_SHIFT
 inline void form_map_flags(Walk& walk, const Item& item) {
@@ -189,4 +189,4 @@ inline constexpr FormOf mapping_forms[] = {
     {"mprotect", abi::ArgName::prot, form_flags64, When::entry, abi::ConstantSet::protection},
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

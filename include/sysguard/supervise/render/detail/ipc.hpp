@@ -9,7 +9,7 @@
 #include <cstdint>
 
 /// System V's and POSIX' messages, semaphores and shared memory.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// IPC_PRIVATE, 0x123
 inline void form_ipc_key(Walk& walk, const Item& item) {
@@ -128,4 +128,4 @@ inline constexpr FormOf ipc_forms[] = {
     {"mq_notify", abi::ArgName::sevp, form_event},
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

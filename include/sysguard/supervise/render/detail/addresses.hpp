@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 /// Addresses of sockets, of every family that strace(1) knows.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 inline constexpr std::size_t most_address = 128;  ///< struct sockaddr_storage
 
@@ -306,4 +306,4 @@ inline void form_length_out(Walk& walk, const Item& item) {
     walk.sink.end();
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

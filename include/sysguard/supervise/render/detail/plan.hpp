@@ -1,13 +1,13 @@
 #pragma once
 
-#include "../../abi/table.hpp"
+#include "../../../abi/table.hpp"
 #include "walk.hpp"
 
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
 
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// What is shown of one call: a function of its registers alone, so that it is the same at the entry and the return.
 struct Plan {
@@ -69,4 +69,4 @@ inline void show_detail(Walk& walk, std::string_view text) {
     walk.sink.end();
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

@@ -8,7 +8,7 @@
 #include <string_view>
 
 /// Arguments that are numbers, and those that lead to strings, buffers, single numbers or tabled structures.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 inline std::int32_t low_int(std::uint64_t value) noexcept {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(value));
@@ -296,4 +296,4 @@ inline void form_node_mask(Walk& walk, const Item& item) {
     });
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

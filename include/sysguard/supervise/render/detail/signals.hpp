@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../../abi/errno_names.hpp"
+#include "../../../abi/errno_names.hpp"
 #include "arguments.hpp"
 #include "plan.hpp"
 #include "values.hpp"
@@ -12,7 +12,7 @@
 #include <csignal>
 
 /// Signals: sets of them, what is done on one, and what is told of one.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 inline constexpr unsigned signal_set_bytes = 8;
 
@@ -281,4 +281,4 @@ inline constexpr FormOf signal_forms[] = {
     {"rt_tgsigqueueinfo", abi::ArgName::info, form_signal_info},
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 /// Clocks, timers and sleeping.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// [5 /* 1970-01-01T00:00:05+0000 */]
 inline void form_time_cell(Walk& walk, const Item& item) {
@@ -92,4 +92,4 @@ inline constexpr FormOf time_forms[] = {
     {"timerfd_create", abi::ArgName::flags, form_flags, When::entry, abi::ConstantSet::timer_fd},
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

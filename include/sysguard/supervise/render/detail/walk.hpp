@@ -1,11 +1,12 @@
 #pragma once
 
-#include "../../abi/constants.hpp"
-#include "../../abi/layouts.hpp"
-#include "../traced_call.hpp"
+#include "../../../abi/constants.hpp"
+#include "../../../abi/layouts.hpp"
+#include "../../traced_call.hpp"
+#include "../options.hpp"
+#include "../sink.hpp"
+#include "../source.hpp"
 #include "piece.hpp"
-#include "sink.hpp"
-#include "source.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -13,15 +14,7 @@
 
 #include <linux/limits.h>
 
-namespace sysguard::supervise::render {
-
-/// How much is shown of a call.
-struct Options {
-    unsigned most_bytes = 32;      ///< of a string that is no path; and elements of an array; at most `most_room`
-    bool descriptor_paths = true;  ///< 3</etc/passwd>
-    bool all_fields = false;       ///< of structures
-    static constexpr unsigned most_room = 4096;
-};
+namespace sysguard::supervise::render::detail {
 
 class Walk;
 struct Item;
@@ -150,4 +143,4 @@ constexpr std::int64_t with_sign(std::uint64_t value, unsigned size) noexcept {
     }
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "../../abi/constants.hpp"
-#include "../../abi/signal_names.hpp"
+#include "../../../abi/constants.hpp"
+#include "../../../abi/signal_names.hpp"
 #include "piece.hpp"
 #include "walk.hpp"
 
@@ -9,7 +9,7 @@
 #include <string_view>
 
 /// Numbers for which there are names.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 inline void add_unknown(Piece& to, std::string_view text) noexcept {
     if (!text.empty()) to.add(" /* ").add(text).add(" */");
@@ -158,4 +158,4 @@ inline void show_user(Walk& walk, std::uint64_t id, unsigned bytes = 4) {
         walk.count(id & none);
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

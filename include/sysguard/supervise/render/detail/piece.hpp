@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// A short text that is put together without allocating. What does not fit is left out.
 class Piece {
@@ -54,4 +54,4 @@ private:
     char text_[most];
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

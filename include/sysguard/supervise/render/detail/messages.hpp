@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 /// Vectors of buffers, and messages with what is sent beside them.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// What is shown of the buffers of a vector.
 enum class BufferShow : std::uint8_t {
@@ -174,7 +174,7 @@ inline void show_control(Walk& walk, std::uint64_t address, std::uint64_t length
             show_control_data(walk, level, type, room + at + head, static_cast<std::size_t>(whole) - head);
         }
         walk.sink.end();
-        if (given < head) break;
+        if (given < head || given > size - at) break;
         const std::uint64_t step = (given + walk.word - 1) / walk.word * walk.word;
         if (step > size - at) break;
         at += static_cast<std::size_t>(step);
@@ -296,4 +296,4 @@ inline void form_messages_in(Walk& walk, const Item& item) {
     show_messages(walk, item.value, item.more, false);
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

@@ -1,18 +1,25 @@
 #pragma once
 
-#include "../../abi/table.hpp"
+#include "../../../abi/table.hpp"
 #include "addresses.hpp"
 #include "arguments.hpp"
-#include "control.hpp"
+#include "bpf.hpp"
+#include "clone.hpp"
 #include "events.hpp"
+#include "fcntl.hpp"
 #include "files.hpp"
 #include "ioctl.hpp"
 #include "ipc.hpp"
 #include "kernel.hpp"
+#include "keys.hpp"
 #include "mappings.hpp"
 #include "messages.hpp"
+#include "mounts.hpp"
 #include "plan.hpp"
+#include "prctl.hpp"
 #include "processes.hpp"
+#include "ptrace.hpp"
+#include "rings.hpp"
 #include "signals.hpp"
 #include "sockets.hpp"
 #include "times.hpp"
@@ -24,7 +31,7 @@
 #include <string_view>
 
 /// What is shown of each call: by the table, by types, and by what single calls have of their own.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// How an argument of a type is shown, whatever the call.
 struct TypeForm {
@@ -216,7 +223,14 @@ private:
         take(mapping_planners);
         take(ipc_planners);
         take(socket_planners);
-        take(control_planners);
+        take(fcntl_planners);
+        take(prctl_planners);
+        take(ptrace_planners);
+        take(clone_planners);
+        take(mount_planners);
+        take(ring_planners);
+        take(key_planners);
+        take(bpf_planners);
         take(ioctl_planners);
         take(kernel_planners);
         const auto shape = [&](const auto& forms) {
@@ -231,6 +245,8 @@ private:
         shape(ipc_forms);
         shape(socket_forms);
         shape(kernel_forms);
+        shape(ring_forms);
+        shape(mount_forms);
     }
 
     Template* find(std::string_view name) const noexcept {
@@ -305,4 +321,4 @@ inline void plan_native(Plan& plan, const abi::Syscall& call) {
     if (row.planner != nullptr) row.planner(plan);
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

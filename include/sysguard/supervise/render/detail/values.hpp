@@ -1,7 +1,7 @@
 #pragma once
 
+#include "../text_sink.hpp"
 #include "symbols.hpp"
-#include "text_sink.hpp"
 #include "walk.hpp"
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include <linux/limits.h>
 
 /// What arguments and fields have in common: descriptors, strings, buffers, times, and structures by their layouts.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 inline void add_path_of(Walk& walk, std::string& to, int descriptor) {
     char path[PATH_MAX];
@@ -243,4 +243,4 @@ inline void show_array(Walk& walk, std::uint64_t address, std::uint64_t count, u
     walk.sink.end();
 }
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

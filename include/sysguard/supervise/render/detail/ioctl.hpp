@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../../abi/ioctl_names.hpp"
+#include "../../../abi/ioctl_names.hpp"
 #include "addresses.hpp"
 #include "arguments.hpp"
 #include "control.hpp"
@@ -13,7 +13,7 @@
 #include <string_view>
 
 /// ioctl: the names of requests, and what the more common ones lead to.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 /// TCGETS; "A or B" where drivers share a number; _IOC(_IOC_READ, 0x12, 0x34, 0x10) where it has no name.
 inline void form_request(Walk& walk, const Item& item) {
@@ -290,4 +290,4 @@ inline constexpr PlannerOf ioctl_planners[] = {
     {"ioctl", plan_ioctl},
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 /// Calls on sockets, and their options.
-namespace sysguard::supervise::render {
+namespace sysguard::supervise::render::detail {
 
 inline abi::ConstantSet protocols_of(std::uint32_t domain) noexcept {
     switch (domain) {
@@ -315,4 +315,4 @@ inline constexpr FormOf socket_forms[] = {
     {"sendmmsg", abi::ArgName::msgvec, form_messages_in, When::always},
 };
 
-}  // namespace sysguard::supervise::render
+}  // namespace sysguard::supervise::render::detail
