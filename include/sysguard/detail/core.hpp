@@ -28,7 +28,8 @@ public:
         : confinement_{policy, program, options},
           rules_{confinement_.policy()},
           context_{std::move(context)},
-          most_read_{options.most_read} {}
+          most_read_{options.most_read},
+          witness_{options.witness} {}
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
     ~Core() { delete supervisor_; }
@@ -45,6 +46,7 @@ public:
         if (launch.output.kind() == Stdio::Kind::captured) settings.most_output = launch.output.most();
         if (launch.error.kind() == Stdio::Kind::captured) settings.most_error = launch.error.most();
         settings.most_read = most_read_;
+        settings.witness = witness_;
         settings.ruleset = confinement_.landlock().ruleset();
         return settings;
     }
@@ -136,6 +138,7 @@ private:
     supervise::Rulebook rules_;
     policy::SharedContext context_;
     std::size_t most_read_;
+    Witness* witness_;
     mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
     Supervisor* supervisor_ = nullptr;
     int workers_ = 0;

@@ -15,6 +15,8 @@
 
 namespace sysguard {
 
+class Witness;
+
 /// What a sandbox gives its workers besides the policy.
 struct Options {
     Files files{};
@@ -43,6 +45,10 @@ struct Options {
 
     /// The most bytes that the host copies of one buffer of a pending call.
     std::size_t most_read = 1_MiB;
+
+    /// Who is told of a call that a worker is to be killed for, while it still waits (supervise/witness.hpp). Borrowed:
+    /// it outlives the sandbox and its workers.
+    Witness* witness = nullptr;
 };
 
 }  // namespace sysguard

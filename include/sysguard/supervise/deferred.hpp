@@ -94,6 +94,7 @@ private:
         supervise::Desk* const desk = line->desk;
         if (desk == nullptr || !line->listener.is_pending(call.id)) return false;
         if (abi::take(expires_) && !desk->claim(*line->watch, call.id)) return false;
+        if (!description.failure.empty()) desk->note_failure(*line->watch, std::move(description.failure));
         if (verdict.kind_ == Kind::perform)
             desk->perform(*line->watch, std::move(call));
         else if (verdict.kind_ == Kind::kill)

@@ -12,9 +12,12 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-namespace sysguard::policy {
+namespace sysguard {
+class Witness;
+namespace policy {
 struct View;
-}  // namespace sysguard::policy
+}  // namespace policy
+}  // namespace sysguard
 
 namespace sysguard::supervise {
 
@@ -74,6 +77,7 @@ struct Line {
     std::size_t most_read = 0;
     int ruleset = -1;                      ///< of Landlock: what the worker is held to; borrowed; -1: nothing
     const policy::View* policy = nullptr;  ///< borrowed from the sandbox
+    Witness* witness = nullptr;            ///< borrowed from the host
 
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     Desk* desk = nullptr;  ///< under the mutex; nullptr when the worker has ended

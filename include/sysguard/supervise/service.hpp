@@ -93,8 +93,9 @@ inline void Supervisor::kill(Pending& call) noexcept {
     have_a_stand_by();
     Description description = describe(call);
     const Locked line{call.line->mutex};
-    if (call.line->desk != nullptr)
-        call.line->desk->kill(*call.line->watch, call, std::move(description.text), std::move(description.mapping));
+    if (call.line->desk == nullptr) return;
+    if (!description.failure.empty()) call.line->desk->note_failure(*call.line->watch, std::move(description.failure));
+    call.line->desk->kill(*call.line->watch, call, std::move(description.text), std::move(description.mapping));
 }
 
 /// Prepares a call to be performed, in the thread that serves. A descriptor opened with O_PATH is nothing that the

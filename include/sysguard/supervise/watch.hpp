@@ -43,6 +43,7 @@ public:
         std::optional<std::size_t> most_error{};
         std::size_t most_read = std::size_t{1} << 20;  ///< bytes of one buffer of a call
         int ruleset = -1;                              ///< of Landlock; borrowed; -1: none
+        Witness* witness = nullptr;                    ///< borrowed
         std::uint32_t* ended = nullptr;                ///< futex: one more when it has finished; borrowed
         /// Futex, in memory that the worker has too: becomes `Watch::ended` just before it has finished; borrowed.
         std::uint32_t* ended_in_shared_memory = nullptr;
@@ -129,6 +130,7 @@ private:
         line->worker = line->session = child_.pid;
         line->most_read = settings_.most_read;
         line->ruleset = settings_.ruleset;
+        line->witness = settings_.witness;
         line->policy = &settings_.rules->policy();
         line->desk = &desk;
         line->watch = this;
