@@ -77,6 +77,7 @@ constexpr CallInstruction call_before(abi::Abi abi, const unsigned char* end, st
         }
         case abi::Abi::aarch64: return detail::aarch64_call_before(end, address);
         case abi::Abi::riscv64: return detail::riscv64_call_before(end);
+        case abi::Abi::arm: return {};  // not told apart: a trace has no more than where the call was made
     }
     return {};
 }

@@ -34,6 +34,7 @@ constexpr StackAbi stack_abi(abi::Abi abi) noexcept {
         case abi::Abi::i386: return {4, 5, 8, 9, 4};
         case abi::Abi::aarch64: return {31, 29, 30, 33, 8};
         case abi::Abi::riscv64: return {2, 8, 1, 32, 8};
+        case abi::Abi::arm: return {13, -1, 14, 16, 4};  // its frames have no form that all code keeps to
     }
     return {};
 }
@@ -89,7 +90,7 @@ inline int registers_of_waiting(pid_t thread, Registers& registers) noexcept {
     }
     if (words < 3) return words == 0 ? ESRCH : EIO;
     registers = {};
-    if (before_last >> 32 == 0 && abi::native_abi == abi::Abi::x86_64) registers.abi = abi::Abi::i386;
+    if (before_last >> 32 == 0) registers.abi = abi::native_abi == abi::Abi::x86_64 ? abi::Abi::i386 : abi::Abi::arm;
     registers.instruction_pointer = last;
     registers.set(stack_abi(registers.abi).stack_pointer, before_last);
     return 0;
