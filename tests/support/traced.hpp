@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sysguard/supervise/ptrace/detail/requests.hpp>
 #include <sysguard/tracer.hpp>
 
 #include <doctest/doctest.h>

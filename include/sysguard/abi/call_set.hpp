@@ -69,7 +69,11 @@ public:
     constexpr bool contains(Abi abi, int number, std::uint64_t first_register, bool is_x32 = false) const noexcept {
         constexpr int first_of_x32 = 512;
         if (abi == native_abi) return (is_x32 && number >= first_of_x32) || contains(number);
-        const int place = abi == Abi::i386 ? i386_place(number, first_register) : -1;
+        if (abi != Abi::i386) {
+            const Syscall* const same = find(name_of(abi, number));
+            return same != nullptr && is_known(same->number()) ? contains(same->number()) : has_unknown_;
+        }
+        const int place = i386_place(number, first_register);
         if (place < 0) return has_unknown_;
         const ForeignLayout& layout = i386_layout(place);
         return contains(layout.native) || (layout.instead >= 0 && contains(i386_layout(layout.instead).native));

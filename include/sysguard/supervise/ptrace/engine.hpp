@@ -6,8 +6,8 @@
 #include "../../process/signals.hpp"
 #include "../line.hpp"
 #include "../trace_settings.hpp"
-#include "requests.hpp"
-#include "tracee.hpp"
+#include "detail/requests.hpp"
+#include "detail/tracee.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -49,7 +49,7 @@ public:
 
     /// Starts a program. It stands before its execve until events are taken. Returns its id. Throws `Error`.
     pid_t start(std::unique_ptr<process::HeldProgram> program) {
-        Job job{Job::start};
+        Job job{Job::to_start};
         job.program = std::move(program);
         ask(job);
         return job.process;
@@ -58,7 +58,7 @@ public:
     /// Takes hold of all threads of a process, or of one thread only. They stand still until events are taken. Throws
     /// `Error`.
     void attach(pid_t process, bool only_thread = false) {
-        Job job{Job::attach};
+        Job job{Job::to_attach};
         job.process = process;
         job.only_thread = only_thread;
         ask(job);
@@ -67,7 +67,7 @@ public:
     /// Lets a process go on without being traced. Waits until it does, unless called from the callback. Throws `Error`:
     /// ESRCH where it is not traced, ENOTSUP where it has a filter that needs a tracer.
     void detach(pid_t process) {
-        Job job{Job::detach};
+        Job job{Job::to_detach};
         job.process = process;
         ask(job);
     }
@@ -75,7 +75,7 @@ public:
     /// Takes events until there is nothing to trace any more, or, with `stays`, until `stop`. Lets pass what the sink
     /// throws, after all tracees have been let go. Throws `Error`.
     void run(const EventSink& sink, bool stays = false) {
-        Job job{Job::run};
+        Job job{Job::to_run};
         job.sink = sink;
         job.stays = stays;
         ask(job);
@@ -97,7 +97,7 @@ public:
 
 private:
     struct Job {
-        enum Kind : std::uint8_t { start, attach, detach, run };
+        enum Kind : std::uint8_t { to_start, to_attach, to_detach, to_run };
         explicit Job(Kind of) noexcept : kind{of} {}
 
         Kind kind;
@@ -132,7 +132,7 @@ private:
     /// Has a job done by the engine's thread. Throws what that says.
     void ask(Job& job) {
         if (runs_here()) {
-            if (job.kind == Job::run) throw Error{EDEADLK, "trace: from the callback that gets the events"};
+            if (job.kind == Job::to_run) throw Error{EDEADLK, "trace: from the callback that gets the events"};
             do_job(job);
         } else {
             const Locked locked{mutex_};
@@ -196,21 +196,26 @@ private:
                 while (jobs_ == nullptr && !must_stop_) ::pthread_cond_wait(&has_job_, &mutex_);
             }
             Job* const job = take_job();
-            Job nobody{Job::run};
-            if (job == nullptr || job->kind == Job::run) {
+            Job nobody{Job::to_run};
+            is_for_nobody_ = job == nullptr || job->kind != Job::to_run;
+            if (job == nullptr || job->kind == Job::to_run) {
                 loop(job != nullptr ? *job : nobody);
             } else {
                 do_job(*job);
                 nobody.process = job->process;
-                if (job->kind == Job::detach && !job->failure && traces(job->process)) loop(nobody);
+                if (job->kind == Job::to_detach && !job->failure && traces(job->process)) loop(nobody);
             }
             const Locked locked{mutex_};
             ends = must_stop_;
             finish(job, ends);
+            if (Job* const next = std::exchange(waiting_, nullptr); next != nullptr) {
+                next->next = jobs_;
+                jobs_ = next;
+            }
             if (!ends) continue;
             while (jobs_ != nullptr) {
                 Job* const late = std::exchange(jobs_, jobs_->next);
-                if (late->kind != Job::run) late->failure = Error{ECANCELED, "trace: the tracer has been stopped"};
+                if (late->kind != Job::to_run) late->failure = Error{ECANCELED, "trace: the tracer has been stopped"};
                 finish(late, true);
             }
             has_ended_ = true;
@@ -228,10 +233,10 @@ private:
     void do_job(Job& job) noexcept {
         try {
             switch (job.kind) {
-                case Job::start: start_here(job); break;
-                case Job::attach: attach_here(job.process, job.only_thread); break;
-                case Job::detach: detach_here(job.process); break;
-                case Job::run: throw Error{EBUSY, "trace: somebody takes the events already"};
+                case Job::to_start: start_here(job); break;
+                case Job::to_attach: attach_here(job.process, job.only_thread); break;
+                case Job::to_detach: detach_here(job.process); break;
+                case Job::to_run: throw Error{EBUSY, "trace: somebody takes the events already"};
             }
         } catch (const Error& error) {
             job.failure = error;
@@ -240,7 +245,7 @@ private:
         }
     }
 
-    // In loop.hpp.
+    // In detail/loop.hpp.
     inline void loop(Job& job) noexcept;
     inline void serve_jobs() noexcept;
     inline void finish_detaching() noexcept;
@@ -250,7 +255,7 @@ private:
     inline void release(Tracee& tracee) noexcept;
     inline std::int64_t next_release() noexcept;
 
-    // In attaching.hpp.
+    // In detail/attaching.hpp.
     inline void start_here(Job& job);
     inline void attach_here(pid_t process, bool only_thread);
     inline void detach_here(pid_t process);
@@ -268,7 +273,7 @@ private:
         return bits;
     }
 
-    // In stops.hpp.
+    // In detail/stops.hpp.
     inline void handle(pid_t thread, int status);
     inline void on_stop(Tracee& tracee, const ptracing::StopStatus& stop);
     inline void on_trap(Tracee& tracee, int signal);
@@ -282,7 +287,7 @@ private:
     static inline Event event_of(const Tracee& tracee, Event::Kind kind) noexcept;
     inline void emit(Event& event) noexcept;
 
-    // In calls.hpp.
+    // In detail/calls.hpp.
     inline void on_call(Tracee& tracee);
     inline void on_filter(Tracee& tracee);
     inline void on_entry(Tracee& tracee, const ptracing::CallInfo& info, bool asks_another = false);
@@ -305,6 +310,8 @@ private:
     EventSink sink_{};
     std::exception_ptr thrown_{};
     Job* detaching_ = nullptr;
+    Job* waiting_ = nullptr;
+    bool is_for_nobody_ = false;  ///< what goes on: no events are taken
     std::size_t newcomers_ = 0;
     std::size_t held_ = 0;
     bool is_letting_go_ = false;
@@ -324,7 +331,7 @@ private:
 
 }  // namespace sysguard::supervise
 
-#include "attaching.hpp"
-#include "calls.hpp"
-#include "loop.hpp"
-#include "stops.hpp"
+#include "detail/attaching.hpp"
+#include "detail/calls.hpp"
+#include "detail/loop.hpp"
+#include "detail/stops.hpp"

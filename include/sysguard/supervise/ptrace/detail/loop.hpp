@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine.hpp"
+#include "../engine.hpp"
 
 #include <cerrno>
 #include <cstdint>
@@ -72,8 +72,12 @@ inline void PtraceEngine::loop(Job& job) noexcept {
 
 inline void PtraceEngine::serve_jobs() noexcept {
     while (Job* const job = take_job()) {
+        if (job->kind == Job::to_run && is_for_nobody_ && waiting_ == nullptr) {
+            waiting_ = job;  // its turn comes when what goes on is done
+            continue;
+        }
         do_job(*job);
-        if (job->kind == Job::detach && !job->failure) {
+        if (job->kind == Job::to_detach && !job->failure) {
             job->next = detaching_;
             detaching_ = job;
         } else {

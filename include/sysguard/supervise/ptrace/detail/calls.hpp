@@ -1,8 +1,8 @@
 #pragma once
 
-#include "../../abi/errno_names.hpp"
-#include "../memory.hpp"
-#include "engine.hpp"
+#include "../../../abi/errno_names.hpp"
+#include "../../memory.hpp"
+#include "../engine.hpp"
 #include "registers.hpp"
 #include "task_facts.hpp"
 

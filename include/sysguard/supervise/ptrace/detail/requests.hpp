@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../traced_call.hpp"
+#include "../../traced_call.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -127,8 +127,8 @@ inline void take_entry(TracedCall& call, const CallInfo& info) noexcept {
     call.is_x32 = false;
     call.number = static_cast<int>(static_cast<std::uint32_t>(info.entry.number));
     if (info.architecture != abi::audit_architecture(abi::native_abi)) {
-        if (info.architecture == abi::audit_architecture(abi::Abi::i386))
-            call.abi = abi::Abi::i386;
+        if (info.architecture == abi::audit_architecture(abi::compat_abi))
+            call.abi = abi::compat_abi;
         else
             call.number = -1;
     } else if (abi::native_abi == abi::Abi::x86_64 && call.number > 0 &&

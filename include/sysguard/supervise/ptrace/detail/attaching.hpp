@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine.hpp"
+#include "../engine.hpp"
 #include "permission.hpp"
 #include "task_facts.hpp"
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "../event.hpp"
-#include "../tampering.hpp"
-#include "../traced_call.hpp"
+#include "../../event.hpp"
+#include "../../tampering.hpp"
+#include "../../traced_call.hpp"
 
 #include <cstddef>
 #include <cstdint>
