@@ -8,6 +8,7 @@
 #include "process/held_program.hpp"
 #include "process/launch.hpp"
 #include "supervise/event.hpp"
+#include "supervise/notify_engine.hpp"
 #include "supervise/ptrace/engine.hpp"
 #include "supervise/tampering.hpp"
 #include "supervise/trace_settings.hpp"
@@ -34,7 +35,8 @@ struct TraceOptions {
     /// Whether what a traced thread starts is traced, too.
     Follow follow = Follow::everything;
 
-    /// Also what calls return.
+    /// Also what calls return. Where that is not wanted, nor anything else that only ptrace(2) can tell or do, programs
+    /// that are started are traced by seccomp user notification, several times cheaper: see `Tracer`.
     bool results = true;
 
     /// Also the signals that are delivered.
@@ -75,6 +77,13 @@ struct TracedProgram {
 /// and registers are what they were at the stop, as far as other threads do not change its memory. All functions but
 /// the destructor may be called from the callback, and all by any thread.
 ///
+/// Programs that are started with `TraceOptions{.results = false}`, without signals, endings, a policy, injections,
+/// `detachable` and with `Follow::everything`, are seen by notification (`by_notification`), if the chosen calls are
+/// all calls or contain none of `supervise::NotifyEngine::untold()`. Then events come in the thread that runs; of all
+/// processes, entries of calls, but for the untold ones and the execve that starts the program; of the program itself
+/// also its end. It is started as a worker: in a session of its own, and killed with all that it has started when
+/// tracing ends. Where the host runs under a filter with a listener, ptrace(2) is used all the same.
+///
 /// A traced thread can have one tracer: what traces its own children (PTRACE_TRACEME, PTRACE_ATTACH) is refused that
 /// with EPERM while they are traced by this. Signals, stops by job control, restarts of calls and their timing aside,
 /// programs do not see that they are traced. Linux 5.3.
@@ -113,6 +122,16 @@ public:
     /// host's session and may do what the host may. It stands still before its first call until `run`. Throws `Error`,
     /// with what failed, and where tracing is not permitted why and what to do.
     TracedProgram start(std::vector<std::string> command, const Launch& launch = {}) {
+        if (can_notify()) {
+            try {
+                if (!notifying_) notifying_ = std::make_unique<supervise::NotifyEngine>(options_.calls);
+                supervise::NotifyEngine::Started started = notifying_->start(command, launch);
+                return {started.pid, std::move(started.input), std::move(started.output), std::move(started.error)};
+            } catch (const Error& error) {
+                if (error.code().value() != EBUSY) throw;
+                notifying_.reset();
+            }
+        }
         supervise::PtraceEngine& engine = this->engine();
         auto program =
             std::make_unique<process::HeldProgram>(std::move(command), launch, filter(), options_.kills_at_end);
@@ -123,6 +142,9 @@ public:
         started.pid = engine.start(std::move(program));
         return started;
     }
+
+    /// Whether what has been started is seen by notification.
+    bool by_notification() const noexcept { return notifying_ != nullptr; }
 
     /// Takes hold of a process that runs, with all its threads. It stands still until `run`. Throws `Error` as `start`.
     void attach(pid_t process) { engine().attach(process); }
@@ -141,19 +163,20 @@ public:
     /// that already.
     template <class F>
     void run(F&& on_event) {
-        engine().run(sink(on_event));
+        run(sink(on_event), false);
     }
 
     /// The same, but also waits for what is started and attached to later: until `stop`.
     template <class F>
     void serve(F&& on_event) {
-        engine().run(sink(on_event), true);
+        run(sink(on_event), true);
     }
 
     /// Lets all that is traced go on untraced; kills what cannot (`TraceOptions::detachable`) or is not to. `run`
     /// returns then.
     void stop() {
         if (engine_) engine_->stop();
+        if (notifying_) notifying_->stop();
     }
 
 private:
@@ -163,7 +186,28 @@ private:
                 const_cast<void*>(static_cast<const void*>(&on_event))};
     }
 
+    void run(const supervise::EventSink& sink, bool stays) {
+        if (notifying_)
+            notifying_->run(sink, stays);
+        else
+            engine().run(sink, stays);
+    }
+
+    bool can_notify() const noexcept {
+        const bool wants_more = options_.results || options_.signals || options_.endings || options_.detachable ||
+                                options_.follow != Follow::everything || policy_ || !options_.injections.empty() ||
+                                decider_.function != nullptr;
+        if (wants_more || engine_) return false;
+        if (options_.calls == CallSet::all()) return true;
+        CallSet told = options_.calls;
+        return told.remove(supervise::NotifyEngine::untold()) == options_.calls;
+    }
+
     supervise::PtraceEngine& engine() {
+        if (notifying_)
+            throw Error{ENOTSUP,
+                        "trace what runs already: this tracer sees what it has started by notification; take "
+                        "another one, or ask for results"};
         if (engine_) return *engine_;
         supervise::TraceSettings settings;
         settings.calls = options_.calls;
@@ -198,6 +242,7 @@ private:
     policy::SharedContext deciding_{};
     supervise::CallDecider decider_{};
     std::unique_ptr<supervise::PtraceEngine> engine_{};
+    std::unique_ptr<supervise::NotifyEngine> notifying_{};
 };
 
 }  // namespace sysguard

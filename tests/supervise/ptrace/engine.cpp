@@ -141,5 +141,5 @@ TEST_CASE("an engine that nobody runs lets go of what it has when it is destroye
         CHECK(support::status_of(program.pid(), "TracerPid") != "0");
     }
     CHECK(support::status_of(program.pid(), "TracerPid") == "0");
-    CHECK(support::status_of(program.pid(), "State")[0] == 'S');
+    CHECK(support::eventually([&] { return support::status_of(program.pid(), "State")[0] == 'S'; }));
 }
