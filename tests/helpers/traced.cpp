@@ -49,6 +49,40 @@ pid_t clone3(std::uint64_t flags) {
     return static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
 }
 
+clone_args* flipped = nullptr;
+
+void* flip_flag(void*) {
+    for (;;) {
+        __atomic_store_n(&flipped->flags, untraced, __ATOMIC_RELAXED);
+        __atomic_store_n(&flipped->flags, 0, __ATOMIC_RELAXED);
+    }
+}
+
+/// Starts children by clone3 while a thread turns the flag on and off. Returns whether each made its call and ended.
+int start_flipping(int count) {
+    static clone_args arguments{};
+    arguments.exit_signal = SIGCHLD;
+    flipped = &arguments;
+    pthread_t thread{};
+    ::pthread_create(&thread, nullptr, flip_flag, nullptr);
+    for (int i = 0; i < count;) {
+        const auto child = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+        if (child < 0) {
+            if (errno != ENOSYS) return 1;
+            continue;
+        }
+        if (child == 0) {
+            const timespec pause{0, 1'000'000};
+            ::nanosleep(&pause, nullptr);
+            mark(12);
+            ::_exit(5);
+        }
+        if (wait_for(child) != 5) return 2;
+        ++i;
+    }
+    return 0;
+}
+
 /// Starts a child in some way, which makes one call, and waits for it.
 int start_child(const std::string& how, const char* self) {
     pid_t child = -1;
@@ -258,6 +292,7 @@ int main(int argc, char** argv) {
     }
     if (what == "say") return ::write(1, text.data(), text.size()) < 0 ? errno : 0;
     if (what == "start") return start_child(text, argv[0]);
+    if (what == "flip") return start_flipping(number);
     if (what == "exec") {
         mark(6);
         execute(argv[0], "calls", "1");

@@ -70,6 +70,27 @@ TEST_CASE("a child that asks to be untraced is traced all the same") {
         }
 }
 
+TEST_CASE("a child that gets away, as the flag came behind the look at it, is told of as lost, and caught again") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    for (sg::TraceOptions& options : support::both_ways({SYS_getpriority})) {
+        const Seen seen = support::trace(options, {"flip", "30"});
+        CHECK(seen.end() == 0);
+        std::set<pid_t> told;
+        for (const sg::Event& event : seen.of(Kind::started)) told.insert(event.process);
+        told.erase(seen.first);
+        std::set<pid_t> lost;
+        for (const sg::Event& event : seen.of(Kind::lost)) {
+            CHECK(event.parent == seen.first);
+            lost.insert(event.thread);
+        }
+        for (const pid_t process : lost) CHECK(told.count(process) == 0);
+        CHECK(told.size() + lost.size() == 30);  // none without a word
+        const auto calls = seen.calls(SYS_getpriority);
+        CHECK(calls.size() >= told.size());
+        MESSAGE("lost: ", lost.size(), ", of which ", calls.size() - told.size(), " were caught before their call");
+    }
+}
+
 TEST_CASE("without following, such a child gets away: so the flag does what the tracer guards against") {
     SYSGUARD_SKIP_UNTRACEABLE();
     sg::TraceOptions options;

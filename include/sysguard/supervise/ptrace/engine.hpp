@@ -247,6 +247,7 @@ private:
 
     // In detail/loop.hpp.
     inline void loop(Job& job) noexcept;
+    inline pid_t wait(int& status, bool polls) noexcept;
     inline void serve_jobs() noexcept;
     inline void finish_detaching() noexcept;
     inline void let_all_go() noexcept;
@@ -275,6 +276,7 @@ private:
 
     // In detail/stops.hpp.
     inline void handle(pid_t thread, int status);
+    inline void tell_attached(Tracee& tracee) noexcept;
     inline void on_stop(Tracee& tracee, const ptracing::StopStatus& stop);
     inline void on_trap(Tracee& tracee, int signal);
     inline void on_child(Tracee& tracee, ptracing::Stop stop);
@@ -317,6 +319,9 @@ private:
     bool is_letting_go_ = false;
     bool has_filtered_ = false;    ///< some program has been started with a filter
     std::vector<pid_t> doomed_{};  ///< roots whose processes are killed
+    static constexpr int most_looks = 200;
+    int looks_ = most_looks;
+    unsigned vain_ = 0;
     process::Bell bell_{};
 
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <utility>
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <csignal>
 
@@ -43,7 +44,7 @@ inline void PtraceEngine::loop(Job& job) noexcept {
         const bool has_bell = bell_.hang(due) == 0;
         const bool polls = newcomers_ > 0 || !has_bell;
         int status = 0;
-        const pid_t thread = ::wait4(-1, &status, __WALL | __WNOTHREAD | (polls ? WNOHANG : 0), nullptr);
+        const pid_t thread = wait(status, polls);
         if (thread == bell_.pid() && thread > 0) {
             bell_.answer();
         } else if (thread > 0) {
@@ -68,6 +69,25 @@ inline void PtraceEngine::loop(Job& job) noexcept {
     job.thrown = thrown_;
     if (thrown_ && !must_stop()) stop();
     sink_ = {};
+}
+
+/// Waits for a tracee, or for the bell. Most stops follow each other sooner than a processor falls asleep and is woken,
+/// so this first looks for a short while, and lets others run in between: the tracee, where there is one processor.
+/// Where that has been in vain, it looks shorter, and now and then again as long.
+inline pid_t PtraceEngine::wait(int& status, bool polls) noexcept {
+    constexpr int options = __WALL | __WNOTHREAD;
+    for (int i = 0; i < (polls ? most_looks : looks_); ++i) {
+        const pid_t thread = ::wait4(-1, &status, options | WNOHANG, nullptr);
+        if (thread != 0) {
+            looks_ = most_looks;
+            return thread;
+        }
+        ::sched_yield();
+    }
+    if (polls) return 0;
+    constexpr unsigned now_and_then = 16;
+    looks_ = ++vain_ % now_and_then == 0 ? most_looks : looks_ / 4;
+    return ::wait4(-1, &status, options, nullptr);
 }
 
 inline void PtraceEngine::serve_jobs() noexcept {

@@ -80,14 +80,16 @@ inline void PtraceEngine::handle(pid_t thread, int status) {
     on_stop(*tracee, stop);
 }
 
+inline void PtraceEngine::tell_attached(Tracee& tracee) noexcept {
+    tracee.is_attaching = false;
+    tracee.is_known = true;
+    Event event = event_of(tracee, Event::Kind::attached);
+    emit(event);
+}
+
 inline void PtraceEngine::on_stop(Tracee& tracee, const ptracing::StopStatus& stop) {
     using ptracing::Stop;
-    if (tracee.is_attaching) {
-        tracee.is_attaching = false;
-        tracee.is_known = true;
-        Event event = event_of(tracee, Event::Kind::attached);
-        emit(event);
-    }
+    if (tracee.is_attaching) tell_attached(tracee);
     if (stop.is_call) return on_call(tracee);
     switch (stop.stop) {
         case Stop::seccomp: return on_filter(tracee);
@@ -204,6 +206,8 @@ inline void PtraceEngine::on_signal(Tracee& tracee, int signal) {
 inline void PtraceEngine::on_end(Tracee& tracee, int status) {
     if (tracee.is_starting)
         std::erase_if(starting_, [&](const Starting& program) { return program.process == tracee.process; });
+    if (tracee.is_attaching) tell_attached(tracee);  // it ends before it has stopped
+    if (tracee.hold == Tracee::Hold::newcomer) adopt(tracee);
     Event event = event_of(tracee, WIFEXITED(status) ? Event::Kind::exited : Event::Kind::killed);
     event.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     event.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
