@@ -154,7 +154,8 @@ public:
 
     /// Lets a process go on untraced and unharmed: what it waited for it still waits for, signals that were on their
     /// way arrive, and one that job control has stopped stays stopped. Waits until it is let go, unless called from the
-    /// callback. Throws `Error`: ESRCH where it is not traced, ENOTSUP where it is a program that was started and is
+    /// callback; a thread that is within vfork(2) stops for nobody, and is let go when its child has executed or ended.
+    /// Throws `Error`: ESRCH where it is not traced, ENOTSUP where it is a program that was started and is
     /// not `TraceOptions::detachable`.
     void detach(pid_t process) { engine().detach(process); }
 

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -292,6 +293,12 @@ int main(int argc, char** argv) {
     }
     if (what == "say") return ::write(1, text.data(), text.size()) < 0 ? errno : 0;
     if (what == "start") return start_child(text, argv[0]);
+    if (what == "vfork_sleep") {  // the parent waits for a child that neither executes nor ends
+        if (::vfork() == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;) ::pause();
+        }
+    }
     if (what == "flip") return start_flipping(number);
     if (what == "exec") {
         mark(6);

@@ -243,6 +243,76 @@ TEST_CASE("a process that job control has stopped is attached to and let go stop
     CHECK(support::eventually([&] { return support::status_of(program.pid(), "State")[0] == 'S'; }));
 }
 
+TEST_CASE("a thread in vfork, which nothing stops, does not hold up the end of tracing") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    Beside program{{"vfork_sleep"}};
+    REQUIRE(support::eventually([&] { return support::status_of(program.pid(), "State")[0] == 'D'; }));
+    sg::Tracer tracer;
+    tracer.attach(program.pid());
+    tracer.stop();
+    Seen seen;
+    tracer.run(seen);
+    CHECK(support::status_of(program.pid(), "TracerPid") == "0");
+    CHECK(support::status_of(program.pid(), "State")[0] == 'D');
+    CHECK(WTERMSIG(program.end()) == SIGKILL);
+}
+
+namespace {
+
+/// A host that traces something until it is killed. `begin` says what; it returns the traced process's id.
+template <class Begin>
+pid_t trace_in_a_host_that_is_killed(const Begin& begin) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const pid_t host = ::fork();
+    if (host == 0) {
+        sg::TraceOptions options;
+        options.calls = {SYS_getpriority};
+        const pid_t traced = begin(options, [&](sg::Tracer& tracer, pid_t pid) {
+            tracer.run([&](const sg::Event& event) {
+                if (event.kind == Kind::entered || event.kind == Kind::attached)
+                    static_cast<void>(::write(ends[1], &pid, sizeof pid) + 1);
+            });
+            return pid;
+        });
+        ::_exit(traced > 0 ? 0 : 1);
+    }
+    pid_t traced = -1;
+    CHECK(::read(ends[0], &traced, sizeof traced) == sizeof traced);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    ::kill(host, SIGKILL);
+    ::waitpid(host, nullptr, 0);
+    return traced;
+}
+
+}  // namespace
+
+TEST_CASE("when the host is killed, what it attached to lives on, and what it was to end dies") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    Beside program{{"many_threads", "3"}};
+    REQUIRE(support::eventually([&] { return support::status_of(program.pid(), "Threads") == "4"; }));
+    const pid_t attached = trace_in_a_host_that_is_killed([&](const sg::TraceOptions& options, auto&& run) {
+        sg::Tracer tracer{options};
+        tracer.attach(program.pid());
+        return run(tracer, program.pid());
+    });
+    CHECK(attached == program.pid());
+    CHECK(support::eventually([&] { return support::status_of(program.pid(), "TracerPid") == "0"; }));
+    CHECK(support::lives(program.pid()));
+
+    for (const bool has_filter : {true, false}) {
+        const pid_t started = trace_in_a_host_that_is_killed([&](sg::TraceOptions options, auto&& run) {
+            options.detachable = !has_filter;
+            options.kills_at_end = !has_filter;
+            sg::Tracer tracer{options};
+            return run(tracer, tracer.start(support::traced({"many_threads", "1"}), support::silent()).pid);
+        });
+        REQUIRE(started > 0);
+        CHECK(support::eventually([&] { return !support::lives(started); }));
+    }
+}
+
 TEST_CASE("signals that come while a process is let go arrive") {
     SYSGUARD_SKIP_UNTRACEABLE();
     for (int round = 0; round < 20; ++round) {

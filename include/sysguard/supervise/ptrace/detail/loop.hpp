@@ -15,7 +15,7 @@
 namespace sysguard::supervise {
 
 inline void PtraceEngine::loop(Job& job) noexcept {
-    constexpr std::int64_t patience = 5'000'000'000;  // with those that nothing stops, such as one in vfork(2)
+    constexpr std::int64_t patience = 1'000'000'000;  // with those that nothing stops, such as one in vfork(2)
     constexpr timespec pause{0, 100'000};
     std::int64_t end = -1;
     sink_ = job.sink;
