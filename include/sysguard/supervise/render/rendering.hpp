@@ -4,6 +4,7 @@
 #include "../../abi/errno_texts.hpp"
 #include "../../abi/table.hpp"
 #include "../traced_call.hpp"
+#include "detail/compat.hpp"
 #include "detail/plan.hpp"
 #include "detail/plans.hpp"
 #include "detail/walk.hpp"
@@ -26,7 +27,7 @@ public:
     /// std::bad_alloc.
     void enter(const TracedCall& call, Source& source, Sink& sink, const Options& options) {
         plan_ = detail::Plan{};
-        make_plan(plan_, call, name_);
+        make_plan(plan_, call, source, name_);
         for (std::uint64_t& saved : saved_) saved = 0;
         detail::Walk walk{call, source, sink, options, saved_};
         prepare(walk);
@@ -80,7 +81,7 @@ public:
     const detail::Plan& plan() const noexcept { return plan_; }
 
 private:
-    static void make_plan(detail::Plan& plan, const TracedCall& call, std::string& name) {
+    static void make_plan(detail::Plan& plan, const TracedCall& call, Source& source, std::string& name) {
         for (unsigned i = 0; i < abi::max_arguments; ++i) plan.arguments[i] = call.arguments[i];
         const abi::Syscall* const native =
             call.abi == abi::native_abi && !call.is_x32 ? abi::find(call.number) : nullptr;
@@ -88,9 +89,16 @@ private:
             name = native->name;
             return detail::plan_native(plan, *native);
         }
+        std::string_view known;
+        if (call.abi == abi::Abi::i386 && detail::plan_i386(plan, call, source, known)) {
+            name = known;
+            return;
+        }
         const std::uint32_t number = static_cast<std::uint32_t>(call.number) | (call.is_x32 ? abi::x32_bit : 0);
-        name = detail::Piece{}.add("syscall_").hex(number).view();
+        if (known.empty() && call.abi != abi::native_abi) known = abi::name_of(call.abi, call.number);
+        name = known.empty() ? detail::Piece{}.add("syscall_").hex(number).view() : known;
         constexpr std::string_view names[] = {"arg0", "arg1", "arg2", "arg3", "arg4", "arg5"};
+        plan.count = 0;
         for (unsigned i = 0; i < abi::max_arguments; ++i) plan.add(names[i], detail::form_hex, call.arguments[i]);
     }
 
@@ -132,7 +140,11 @@ inline std::string result_text(const Rendering& rendering, const TracedCall& cal
     }
     switch (rendering.plan().result) {
         case detail::Plan::Result::number: piece.number(call.result); break;
-        case detail::Plan::Result::hex: piece.hex(static_cast<std::uint64_t>(call.result)); break;
+        case detail::Plan::Result::hex: {
+            const auto bits = static_cast<std::uint64_t>(call.result);
+            piece.hex(rendering.plan().word == 4 ? bits & 0xffffffff : bits);
+            break;
+        }
         case detail::Plan::Result::octal: piece.octal(static_cast<std::uint64_t>(call.result)); break;
         case detail::Plan::Result::descriptor: {
             std::uint64_t saved[detail::most_items + 1]{};

@@ -245,7 +245,23 @@ inline void plan_modify_ldt(Plan& plan) {
     if (argument.form == form_address) argument.when = When::entry;
 }
 
+inline void keep_pointer(Walk& walk, const Item& item) {
+    walk.saved[walk.place] = item.value;
+}
+
+/// (entry_number=12): which entry set_thread_area has taken, where it was to choose.
+inline void detail_entry(Walk& walk, const Item&) {
+    std::uint64_t entry = 0;
+    if (!walk.read_number(walk.saved[0], 4, entry)) return;
+    show_detail(walk, Piece{}.add("entry_number=").number(with_sign(entry, 4)).view());
+}
+
 inline constexpr PlannerOf kernel_planners[] = {
+    {"set_thread_area",
+     [](Plan& plan) {
+         plan.items[0].keep = keep_pointer;
+         plan.details = detail_entry;
+     }},
     {"seccomp", plan_seccomp},
     {"quotactl", [](Plan& plan) { plan_quota(plan, 0, 2); }},
     {"quotactl_fd", [](Plan& plan) { plan_quota(plan, 1, 2); }},

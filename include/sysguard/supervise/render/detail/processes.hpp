@@ -239,6 +239,8 @@ inline constexpr PlannerOf process_planners[] = {
 };
 
 inline constexpr FormOf process_forms[] = {
+    {"prlimit64", abi::ArgName::new_limit, form_structure, When::entry, {}, abi::Layout::rlimit64},
+    {"prlimit64", abi::ArgName::old_limit, form_structure, When::exit, {}, abi::Layout::rlimit64},
     {"wait4", abi::ArgName::wstatus, form_wait_status, When::exit},
     {"wait4", abi::ArgName::rusage, form_rusage, When::exit},
     {"waitid", abi::ArgName::rusage, form_rusage, When::exit},

@@ -86,8 +86,8 @@ inline constexpr PlannerOf time_planners[] = {
 inline constexpr FormOf time_forms[] = {
     {"nanosleep", abi::ArgName::rem, form_remaining, When::always, {}, abi::Layout::timespec},
     {"clock_nanosleep", abi::ArgName::rem, form_remaining, When::always, {}, abi::Layout::timespec},
-    {"adjtimex", abi::ArgName::buf, form_structure, When::exit, {}, abi::Layout::timex},
-    {"clock_adjtime", abi::ArgName::buf, form_structure, When::exit, {}, abi::Layout::timex},
+    {"adjtimex", abi::ArgName::buf, form_time, When::exit, {}, abi::Layout::timex},
+    {"clock_adjtime", abi::ArgName::buf, form_time, When::exit, {}, abi::Layout::timex},
     {"gettimeofday", abi::ArgName::tv, form_time, When::exit, {}, abi::Layout::timeval},
     {"timerfd_create", abi::ArgName::flags, form_flags, When::entry, abi::ConstantSet::timer_fd},
 };
