@@ -128,7 +128,7 @@ inline void form_statx_flags(Walk& walk, const Item& item) {
         piece.add('|');
         Piece rest;
         add_flags(rest, abi::ConstantSet::at_all, flags & ~sync_type);
-        piece.add(rest.view());
+        piece.add(rest.view().substr(0, rest.view().find(" /*")));
     }
     walk.show(Kind::symbol, flags, piece);
 }
@@ -265,7 +265,7 @@ inline constexpr FormOf file_forms[] = {
     {"copy_file_range", abi::ArgName::off_out, form_offset_cell},
     {"splice", abi::ArgName::off_in, form_offset_cell},
     {"splice", abi::ArgName::off_out, form_offset_cell},
-    {"copy_file_range", abi::ArgName::flags, form_hex32},
+    {"copy_file_range", abi::ArgName::flags, form_uint},
     {"ustat", abi::ArgName::buf, form_address, When::exit},
     {"ftruncate", abi::ArgName::length, form_ulong},
     {"truncate", abi::ArgName::length, form_ulong},

@@ -24,6 +24,7 @@ inline void form_ipc_mode(Walk& walk, const Item& item) {
     Piece piece;
     if ((flags & ~mode) != 0) {
         add_flags(piece, item.set, flags & ~mode);
+        if (piece.view().substr(0, 2) == "0x") return walk.hex(flags);
         piece.add('|');
     }
     walk.show(Kind::symbol, flags, piece.octal(flags & mode));

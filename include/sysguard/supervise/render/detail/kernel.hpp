@@ -188,6 +188,8 @@ inline void plan_syslog(Plan& plan) {
     enum : std::uint32_t { read = 2, read_all = 3, read_clear = 4, console_level = 8 };
     const std::uint32_t action = plan.low(0);
     plan.items[0].form = form_syslog;
+    const bool has_no_buffer = action < read || (action > read_clear && action < console_level);
+    if (has_no_buffer || action == 9 || action == 10) plan.count = 1;  // SYSLOG_ACTION_SIZE_UNREAD, SIZE_BUFFER
     if (action < read || action > read_clear) {
         plan.items[1].form = form_address;
         plan.items[1].when = When::entry;
@@ -256,7 +258,26 @@ inline void detail_entry(Walk& walk, const Item&) {
     show_detail(walk, Piece{}.add("entry_number=").number(with_sign(entry, 4)).view());
 }
 
+/// One that no kernel has, of so many arguments.
+template <unsigned count>
+void plan_missing(Plan& plan) {
+    constexpr std::string_view names[] = {"arg0", "arg1", "arg2", "arg3", "arg4"};
+    for (unsigned i = 0; i < count; ++i) plan.add(names[i], form_hex, plan.arguments[i]);
+}
+
 inline constexpr PlannerOf kernel_planners[] = {
+    {"afs_syscall", plan_missing<5>},
+    {"getpmsg", plan_missing<5>},
+    {"putpmsg", plan_missing<5>},
+    {"vserver", plan_missing<5>},
+    {"security", plan_missing<3>},
+    {"tuxcall", plan_missing<3>},
+    {"epoll_ctl_old", plan_missing<4>},
+    {"epoll_wait_old", plan_missing<4>},
+    {"landlock_create_ruleset",
+     [](Plan& plan) {
+         if ((plan.low(2) & 3) != 0) plan.result = Plan::Result::number;
+     }},
     {"set_thread_area",
      [](Plan& plan) {
          plan.items[0].keep = keep_pointer;

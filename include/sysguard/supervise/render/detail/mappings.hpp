@@ -30,7 +30,7 @@ inline void form_map_flags(Walk& walk, const Item& item) {
         add_unknown(piece, "MAP_???");
     }
     std::uint64_t rest = flags & ~type;
-    const bool has_huge = (flags & huge) != 0 && (flags & 0x40000) != 0;
+    const bool has_huge = (flags & huge) != 0;
     if (has_huge) rest &= ~huge;
     for (const abi::Constant& constant : abi::constants_in(abi::ConstantSet::map)) {
         if ((constant.value & type) != 0 || constant.value == 0 || (rest & constant.value) != constant.value) continue;

@@ -205,13 +205,22 @@ inline void detail_scheduler(Walk& walk, const Item& item) {
     if (known != nullptr) show_detail(walk, known->name);
 }
 
+/// A descriptor of another process: its path is not the caller's.
+inline void form_compared_fd(Walk& walk, const Item& item) {
+    if (item.more == static_cast<std::uint32_t>(walk.call.thread))
+        form_fd(walk, item);
+    else
+        form_int(walk, item);
+}
+
 /// kcmp: what the two numbers are depends on what is compared.
 inline void plan_kcmp(Plan& plan) {
     enum : std::uint32_t { file, vm, files, fs, sighand, io, sysvsem, epoll };
     const std::uint32_t type = plan.low(2);
     if (type == file) {
-        plan.items[3].form =
-            plan.items[4].form = [](Walk& walk, const Item& item) { show_descriptor(walk, low_int(item.value)); };
+        plan.items[3].form = plan.items[4].form = form_compared_fd;
+        plan.items[3].more = plan.low(0);
+        plan.items[4].more = plan.low(1);
     } else if (type == epoll) {
         plan.items[3].form = form_fd;
         plan.items[4].form = form_structure;
@@ -252,8 +261,8 @@ inline constexpr FormOf process_forms[] = {
     {"sched_getaffinity", abi::ArgName::mask, form_cpu_mask_out, When::exit},
     {"sched_getattr", abi::ArgName::attr, form_sched_attr, When::exit},
     {"sched_setattr", abi::ArgName::attr, form_sched_attr},
-    {"sched_getattr", abi::ArgName::flags, form_hex32},
-    {"sched_setattr", abi::ArgName::flags, form_hex32},
+    {"sched_getattr", abi::ArgName::flags, form_uint},
+    {"sched_setattr", abi::ArgName::flags, form_uint},
     {"ioprio_set", abi::ArgName::ioprio, form_io_priority},
     {"personality", abi::ArgName::persona, form_personality},
     {"getgroups", abi::ArgName::list, form_result_users, When::exit},

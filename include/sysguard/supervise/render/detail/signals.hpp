@@ -243,7 +243,11 @@ inline void form_event(Walk& walk, const Item& item) {
     walk.address("sival_ptr", number_at(bytes, 0, word));
     walk.sink.end();
     walk.field("sigev_signo");
-    show_signal(walk, low_int(number_at(bytes, word, 4)));
+    constexpr std::uint64_t none = 1;
+    if (notify == none)
+        walk.count(number_at(bytes, word, 4));
+    else
+        show_signal(walk, low_int(number_at(bytes, word, 4)));
     walk.field("sigev_notify");
     show_choice(walk, abi::ConstantSet::signal_event, notify, 0xffffffff);
     if (notify == thread_id) walk.number("sigev_notify_thread_id", low_int(number_at(bytes, head, 4)));

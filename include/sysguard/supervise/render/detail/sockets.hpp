@@ -80,7 +80,13 @@ inline abi::ConstantSet options_of(std::uint32_t level) noexcept {
     }
 }
 
-enum class OptionShow : std::uint8_t { number, string, structure, membership, address, icmp_filter, numbers };
+enum class OptionShow : std::uint8_t {
+    number,
+    string,
+    structure,
+    membership,
+    unknown,  ///< a number where it has the size of one
+};
 
 struct OptionForm {
     OptionShow show;
@@ -112,7 +118,7 @@ inline OptionForm form_of_option(std::uint32_t level, std::uint32_t option) noex
             case 67: return {OptionShow::string};
             default:
                 return {abi::find_constant(abi::ConstantSet::socket_option, option) != nullptr ? OptionShow::number
-                                                                                               : OptionShow::string};
+                                                                                               : OptionShow::unknown};
         }
     }
     if (level == IPPROTO_TCP) {
@@ -194,7 +200,7 @@ inline OptionForm form_of_option(std::uint32_t level, std::uint32_t option) noex
     if (level == 263 && option != 1 && option != 2 && option != 5 && option != 6 && option != 13)  // SOL_PACKET
         return {OptionShow::number};
     if (level == IPPROTO_UDP) return {OptionShow::number};
-    return {OptionShow::string};
+    return {OptionShow::unknown};
 }
 
 /// The value of an option, of `length` bytes. `more` of the item: level and option.
@@ -234,7 +240,10 @@ inline void show_option(Walk& walk, std::uint64_t address, std::int64_t length, 
             }
             return walk.sink.end();
         }
-        default: return show_bytes(walk, address, static_cast<std::uint64_t>(length));
+        case OptionShow::unknown:
+            if (is_set && length == 4) return form_int_cell(walk, Item{.value = address});
+            return show_bytes(walk, address, static_cast<std::uint64_t>(length));
+        case OptionShow::string: return show_bytes(walk, address, static_cast<std::uint64_t>(length));
     }
 }
 
