@@ -8,6 +8,7 @@
 #include "process/held_program.hpp"
 #include "process/launch.hpp"
 #include "supervise/event.hpp"
+#include "supervise/line.hpp"
 #include "supervise/notify_engine.hpp"
 #include "supervise/ptrace/engine.hpp"
 #include "supervise/tampering.hpp"
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sys/types.h>
 
 namespace sysguard {
@@ -90,6 +92,8 @@ struct TracedProgram {
 class Tracer {
 public:
     explicit Tracer(TraceOptions options = {}) : options_{std::move(options)} {}
+    Tracer(const Tracer&) = delete;
+    Tracer& operator=(const Tracer&) = delete;
 
     /// With a policy (anything with `view()`): its rules are kept for each call of what is traced, from registers that
     /// nothing can change as long as the thread stands still. Calls of foreign ABIs get what `sg::foreign` says. Throws
@@ -111,6 +115,7 @@ public:
     template <class F>
         requires std::is_invocable_r_v<Tampering, const F&, const Event&>
     void decide_unchecked(F function) {
+        const supervise::Locked locked{mutex_};
         if (engine_) throw Error{EBUSY, "decide calls: something is traced already; say so before"};
         deciding_ = policy::SharedContext::make(std::move(function));
         decider_ = {
@@ -122,14 +127,15 @@ public:
     /// host's session and may do what the host may. It stands still before its first call until `run`. Throws `Error`,
     /// with what failed, and where tracing is not permitted why and what to do.
     TracedProgram start(std::vector<std::string> command, const Launch& launch = {}) {
-        if (can_notify()) {
+        if (supervise::NotifyEngine* const notifying = notifying_engine(); notifying != nullptr) {
             try {
-                if (!notifying_) notifying_ = std::make_unique<supervise::NotifyEngine>(options_.calls);
-                supervise::NotifyEngine::Started started = notifying_->start(command, launch);
+                supervise::NotifyEngine::Started started = notifying->start(command, launch);
                 return {started.pid, std::move(started.input), std::move(started.output), std::move(started.error)};
             } catch (const Error& error) {
                 if (error.code().value() != EBUSY) throw;
+                const supervise::Locked locked{mutex_};
                 notifying_.reset();
+                is_refused_ = true;
             }
         }
         supervise::PtraceEngine& engine = this->engine();
@@ -144,7 +150,10 @@ public:
     }
 
     /// Whether what has been started is seen by notification.
-    bool by_notification() const noexcept { return notifying_ != nullptr; }
+    bool by_notification() const noexcept {
+        const supervise::Locked locked{mutex_};
+        return notifying_ != nullptr;
+    }
 
     /// Takes hold of a process that runs, with all its threads. It stands still until `run`. Throws `Error` as `start`.
     void attach(pid_t process) { engine().attach(process); }
@@ -167,7 +176,8 @@ public:
         run(sink(on_event), false);
     }
 
-    /// The same, but also waits for what is started and attached to later: until `stop`.
+    /// The same, but also waits for what is started and attached to later: until `stop`. By ptrace(2), unless a program
+    /// has been started before that is seen by notification.
     template <class F>
     void serve(F&& on_event) {
         run(sink(on_event), true);
@@ -176,6 +186,7 @@ public:
     /// Lets all that is traced go on untraced; kills what cannot (`TraceOptions::detachable`) or is not to. `run`
     /// returns then.
     void stop() {
+        const supervise::Locked locked{mutex_};
         if (engine_) engine_->stop();
         if (notifying_) notifying_->stop();
     }
@@ -188,7 +199,7 @@ private:
     }
 
     void run(const supervise::EventSink& sink, bool stays) {
-        if (notifying_)
+        if (by_notification())
             notifying_->run(sink, stays);
         else
             engine().run(sink, stays);
@@ -198,13 +209,21 @@ private:
         const bool wants_more = options_.results || options_.signals || options_.endings || options_.detachable ||
                                 options_.follow != Follow::everything || policy_ || !options_.injections.empty() ||
                                 decider_.function != nullptr;
-        if (wants_more || engine_) return false;
+        if (wants_more || engine_ || is_refused_) return false;
         if (options_.calls == CallSet::all()) return true;
         CallSet told = options_.calls;
         return told.remove(supervise::NotifyEngine::untold()) == options_.calls;
     }
 
+    /// What sees by notification what is to be started; nullptr where ptrace(2) is to.
+    supervise::NotifyEngine* notifying_engine() {
+        const supervise::Locked locked{mutex_};
+        if (!notifying_ && can_notify()) notifying_ = std::make_unique<supervise::NotifyEngine>(options_.calls);
+        return notifying_.get();
+    }
+
     supervise::PtraceEngine& engine() {
+        const supervise::Locked locked{mutex_};
         if (notifying_)
             throw Error{ENOTSUP,
                         "trace what runs already: this tracer sees what it has started by notification; take "
@@ -238,7 +257,9 @@ private:
         return filter::select(selection);
     }
 
+    mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  ///< of what is made when it is first needed
     TraceOptions options_;
+    bool is_refused_ = false;  ///< notification: the host runs under a filter with a listener
     std::unique_ptr<supervise::TracedPolicy> policy_{};
     policy::SharedContext deciding_{};
     supervise::CallDecider decider_{};

@@ -51,6 +51,15 @@ TEST_CASE("a tracer sees each call of a program, its result, and the end") {
     CHECK(seen.events.back().kind == Kind::exited);
 }
 
+TEST_CASE("a tracer reads as its documentation shows it") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    sg::Tracer tracer{{.calls = {SYS_openat, SYS_getpriority}}};
+    tracer.start(support::traced({"calls", "1"}));
+    int returned = 0;
+    tracer.run([&](const sg::Event& event) { returned += event.kind == Kind::returned; });
+    CHECK(returned == 1);
+}
+
 TEST_CASE("only chosen calls are told of, whichever way the program is stopped") {
     SYSGUARD_SKIP_UNTRACEABLE();
     for (sg::TraceOptions& options : support::both_ways({SYS_getpriority})) {

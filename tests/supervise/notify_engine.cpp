@@ -9,10 +9,14 @@
 #include <string>
 #include <thread>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <csignal>
 
+#include "support/forked.hpp"
 #include "support/traced.hpp"
 
 namespace sg = sysguard;
@@ -111,6 +115,27 @@ TEST_CASE("what only ptrace can tell is left to ptrace") {
     sg::Tracer tracer{entries_of({SYS_getpriority})};
     support::trace(tracer, support::traced({"calls", "1"}));
     CHECK_THROWS_AS(tracer.attach(::getppid()), sg::Error);
+}
+
+TEST_CASE("where the host runs under a filter with a listener, ptrace takes the place of notification") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    const std::string said = support::in_fork([]() -> std::string {
+        sock_filter code[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+                              {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_sysinfo},
+                              {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF},
+                              {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+        const sock_fprog program{4, code};
+        ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        const long listener =
+            ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+        if (listener < 0) return "no listener";
+        sg::Tracer tracer{entries_of({SYS_getpriority})};
+        const Seen seen = support::trace(tracer, support::traced({"calls", "3"}));
+        return std::to_string(seen.end()) + " " + std::to_string(seen.calls(SYS_getpriority).size()) +
+               (tracer.by_notification() ? " by notification" : " by ptrace");
+    });
+    if (said == "no listener") SYSGUARD_SKIP("the tests themselves run under a filter with a listener");
+    CHECK(said == "0 3 by ptrace");
 }
 
 TEST_CASE("a program that cannot be started by notification says why") {
