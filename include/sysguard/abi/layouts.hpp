@@ -53,7 +53,7 @@ struct Field {
 /// All fields, layout by layout.
 inline constexpr Field fields[] = {
 #define SYSGUARD_FIELD_ROW(layout, name, at64, size64, at32, size32, show, set, nested, more) \
-    {Layout::layout, #name, {at64, at32}, {size64, size32}, FieldShow::show, ConstantSet::set, Layout::nested, more},
+    {Layout::layout, name, {at64, at32}, {size64, size32}, FieldShow::show, ConstantSet::set, Layout::nested, more},
 #include "layouts.def"
 };
 

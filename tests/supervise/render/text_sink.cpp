@@ -29,7 +29,8 @@ TEST_CASE("escapes") {
     CHECK(escaped("\0"sv) == "\\0");
     CHECK(escaped("\0001"sv) == "\\0001");
     CHECK(escaped("\a\33\177\377"sv) == "\\7\\33\\177\\377");
-    CHECK(escaped("\0078"sv) == "\\0078");
+    CHECK(escaped("\0077"sv) == "\\0077");
+    CHECK(escaped("\0078"sv) == "\\78");
     CHECK(escaped("\3779"sv) == "\\3779");
     CHECK(escaped("a<b>", Quoting::plain, "<>") == "a\\74b\\76");
     CHECK(escaped("a\0"sv, Quoting::hex) == "\\x61\\x00");

@@ -83,6 +83,7 @@ public:
 private:
     static void make_plan(detail::Plan& plan, const TracedCall& call, Source& source, std::string& name) {
         for (unsigned i = 0; i < abi::max_arguments; ++i) plan.arguments[i] = call.arguments[i];
+        plan.stack_pointer = call.stack_pointer;
         const abi::Syscall* const native =
             call.abi == abi::native_abi && !call.is_x32 ? abi::find(call.number) : nullptr;
         if (native != nullptr) {

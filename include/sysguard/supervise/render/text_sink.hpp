@@ -31,7 +31,7 @@ inline void add_escaped(std::string& to, std::string_view bytes, Quoting quoting
         } else if (byte >= 0x20 && byte < 0x7f && besides.find(c) == besides.npos) {
             to += c;
         } else {
-            const bool digit_follows = i + 1 < bytes.size() && bytes[i + 1] >= '0' && bytes[i + 1] <= '9';
+            const bool digit_follows = i + 1 < bytes.size() && bytes[i + 1] >= '0' && bytes[i + 1] <= '7';
             to += '\\';
             if (byte >= 0100 || digit_follows) to += static_cast<char>('0' + (byte >> 6));
             if (byte >= 010 || digit_follows) to += static_cast<char>('0' + (byte >> 3 & 7));

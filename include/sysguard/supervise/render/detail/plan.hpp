@@ -22,6 +22,7 @@ struct Plan {
     Form details = nullptr;  ///< what is told of a result that is no error; shows a list of Shape::details
     unsigned word = 8;       ///< bytes of a word of the program
     unsigned time_word = 8;
+    std::uint64_t stack_pointer = 0;  ///< 0 where it is not known
 
     /// The item of an argument, or nullptr.
     Item* find(std::string_view argument) noexcept {

@@ -274,7 +274,15 @@ inline void detail_signal(Walk& walk, const Item& item) {
     show_detail(walk, piece.view());
 }
 
+/// The set that rt_sigreturn restores lies in the frame of the signal's handler (struct rt_sigframe in
+/// arch/x86/include/asm/sigframe.h and arch/arm64/kernel/signal.c).
+inline void plan_return(Plan& plan) {
+    constexpr std::uint64_t mask_at = abi::native_abi == abi::Abi::x86_64 ? 296 : 168;
+    if (plan.stack_pointer != 0 && plan.word == 8) plan.add("mask", form_return_mask, plan.stack_pointer + mask_at);
+}
+
 inline constexpr PlannerOf signal_planners[] = {
+    {"rt_sigreturn", plan_return},
     {"rt_sigtimedwait", [](Plan& plan) { plan.details = detail_signal; }},
 };
 

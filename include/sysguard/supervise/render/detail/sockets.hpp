@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../../../abi/errno_names.hpp"
 #include "addresses.hpp"
 #include "arguments.hpp"
 #include "events.hpp"
@@ -217,9 +218,11 @@ inline void show_option(Walk& walk, std::uint64_t address, std::int64_t length, 
                 return show_bytes(walk, address, static_cast<std::uint64_t>(length));
             }
             if (!walk.read_number(address, 4, value)) return walk.address(address);
+            const bool is_error = level_and_option == (std::uint64_t{SOL_SOCKET} << 32 | SO_ERROR);
+            const std::string_view name = is_error ? abi::errno_name(low_int(value)) : std::string_view{};
             walk.sink.begin(Shape::array);
             walk.sink.element();
-            walk.number(with_sign(value, 4));
+            name.empty() ? walk.number(with_sign(value, 4)) : walk.symbol(value, name);
             return walk.sink.end();
         }
         case OptionShow::structure:
