@@ -55,6 +55,7 @@ inline void PtraceEngine::attach_here(pid_t process, bool only_thread) {
     const ptracing::TaskFacts facts = process > 0 ? ptracing::task_facts(process) : ptracing::TaskFacts{};
     if (facts.process == 0) throw Error{process > 0 ? ESRCH : EINVAL, step + "there is no such process"};
     if (facts.process == ::getpid()) throw Error{EPERM, step + "a process cannot trace itself"};
+    if (facts.process == bell_.pid()) throw Error{EPERM, step + "it is what wakes the tracer"};
     const pid_t group = facts.process;
     const pid_t own = static_cast<pid_t>(::syscall(SYS_gettid));
     std::size_t seized = 0;
