@@ -115,7 +115,7 @@ SYSGUARD_BARE inline long set_ids(const Credentials& wanted, const Credentials& 
 /// From here on the task is what access(2) asks about: its real ids, and the capabilities that go with them
 /// (access_override_creds in fs/open.c).
 SYSGUARD_BARE inline long take_real_ids() noexcept {
-    unsigned users[3], groups[3];
+    unsigned users[3] = {0, 0, 0}, groups[3] = {0, 0, 0};
     raw_call(SYS_getresuid, &users[0], &users[1], &users[2]);
     raw_call(SYS_getresgid, &groups[0], &groups[1], &groups[2]);
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
