@@ -30,6 +30,7 @@
 
 #include "support/forked.hpp"
 #include "support/helpers.hpp"
+#include "support/libc.hpp"
 #include "support/scratch.hpp"
 #include "support/skip.hpp"
 #include "support/workers.hpp"
@@ -57,7 +58,7 @@ constexpr sg::Policy asking{
     }),
     sg::otherwise.allow()};
 
-constexpr sg::Policy alone{sg::preset::static_runtime, sg::allow<SYS_pause>, sg::otherwise.kill()};
+constexpr sg::Policy alone{sg::preset::static_runtime, sg::allow<support::libc::pause>, sg::otherwise.kill()};
 
 /// Root where there are other users, too, unlike in a user namespace of one.
 bool is_root() {

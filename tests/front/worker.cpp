@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "support/helpers.hpp"
+#include "support/libc.hpp"
 
 namespace sg = sysguard;
 using namespace std::chrono_literals;
@@ -24,7 +25,7 @@ using support::helper;
 
 namespace {
 
-constexpr sg::Policy policy{sg::preset::static_runtime, sg::allow<SYS_pause>, sg::otherwise.kill()};
+constexpr sg::Policy policy{sg::preset::static_runtime, sg::allow<support::libc::pause>, sg::otherwise.kill()};
 
 }  // namespace
 

@@ -62,9 +62,9 @@ TEST_CASE("the ends of what fits a signed 32-bit argument") {
 }
 
 TEST_CASE("the ends of what fits an unsigned argument") {
-    CHECK_NOTHROW((void)Rule<SYS_alarm>{arg::seconds == runtime(4294967295UL)});
-    CHECK_THROWS_AS((void)Rule<SYS_alarm>{arg::seconds == runtime(4294967296UL)}, Error);
-    CHECK_THROWS_AS((void)Rule<SYS_alarm>{arg::seconds == runtime(-1)}, Error);
+    CHECK_NOTHROW((void)Rule<SYS_eventfd2>{arg::initval == runtime(4294967295UL)});
+    CHECK_THROWS_AS((void)Rule<SYS_eventfd2>{arg::initval == runtime(4294967296UL)}, Error);
+    CHECK_THROWS_AS((void)Rule<SYS_eventfd2>{arg::initval == runtime(-1)}, Error);
     CHECK_NOTHROW((void)Rule<SYS_read>{arg::count == runtime(~0UL)});
     CHECK_THROWS_AS((void)Rule<SYS_read>{arg::count == runtime(-1)}, Error);
     CHECK_NOTHROW((void)Rule<SYS_lseek>{arg::offset == runtime(INT64_MIN)});

@@ -22,6 +22,7 @@
 
 #include "support/forked.hpp"
 #include "support/helpers.hpp"
+#include "support/libc.hpp"
 #include "support/skip.hpp"
 
 namespace sg = sysguard;
@@ -36,7 +37,7 @@ using sg::supervise::Watch;
 
 namespace {
 
-constexpr sg::Policy policy{sg::preset::static_runtime, sg::allow<SYS_pause>, sg::otherwise.kill()};
+constexpr sg::Policy policy{sg::preset::static_runtime, sg::allow<support::libc::pause>, sg::otherwise.kill()};
 
 /// A worker that sleeps, started and not watched yet.
 struct Sleeper {

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 
 #include "support/helpers.hpp"
+#include "support/libc.hpp"
 
 namespace support {
 
@@ -22,7 +23,7 @@ using sg::Outcome;
 inline constexpr sg::Policy static_program{sg::preset::static_runtime, sg::otherwise.kill()};
 inline constexpr sg::Policy anything{sg::otherwise.allow()};
 inline constexpr sg::Policy with_processes{sg::preset::cpp_runtime, sg::preset::processes,
-                                           sg::allow<SYS_setpgid, SYS_pause, SYS_tgkill>, sg::otherwise.deny(EPERM)};
+                                           sg::allow<SYS_setpgid, libc::pause, SYS_tgkill>, sg::otherwise.deny(EPERM)};
 
 inline bool has(const std::string& text, const std::string& words) {
     return text.find(words) != std::string::npos;
