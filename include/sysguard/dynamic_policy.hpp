@@ -27,7 +27,7 @@ public:
                   const Ending<true>& of_foreign = foreign.kill())
         : DynamicPolicy{std::move(rules), weights, Admitted{}, end, of_foreign} {}
 
-    /// The same, which admits the calls of 32-bit programs: `sg::admit<sg::Abi::i386>` of <sysguard/foreign.hpp>. With
+    /// The same, which admits the calls of 32-bit programs: `sg::admit<...>` of <sysguard/foreign.hpp>. With
     /// `policy::WeightList{}` there are no weights.
     template <abi::Abi abi>
     DynamicPolicy(RuleList rules, const policy::WeightList& weights, const Admission<abi>& admission,

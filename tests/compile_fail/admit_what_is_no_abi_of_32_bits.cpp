@@ -6,8 +6,8 @@ namespace sg = sysguard;
 constexpr sg::Policy policy {
 #if !defined(SYSGUARD_CONTROL)
     sg::admit<sg::Abi::riscv64>,
-#elif defined(__x86_64__)
-    sg::admit<sg::Abi::i386>,
+#else
+    sg::admit<sg::abi::compat_abi>,
 #endif
         sg::otherwise.kill(),
 };

@@ -13,12 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/i386.hpp"
+#include "support/compat.hpp"
 #include "support/probe.hpp"
 #include "support/random_policy.hpp"
 #include "support/skip.hpp"
-
-#if defined(__x86_64__)
 
 namespace sg = sysguard;
 namespace abi = sysguard::abi;
@@ -31,40 +29,47 @@ namespace {
 
 constexpr std::size_t most_rules = support::FixedPolicy::most_rules;
 using Code = filter::ForeignCode<filter::max_instructions, most_rules>;
-constexpr Code i386_code = sg::Admission<sg::Abi::i386>::code<filter::max_instructions, most_rules>();
 
-/// Native calls whose arguments lie elsewhere in i386, or mean something else there, and some that do not.
-const std::vector<int> calls{
-    SYS_arch_prctl, SYS_chown,     SYS_clone,           SYS_fadvise64, SYS_fallocate,      SYS_fanotify_mark,
-    SYS_fcntl,      SYS_ftruncate, SYS_getpriority,     SYS_ioctl,     SYS_kill,           SYS_lookup_dcookie,
-    SYS_lseek,      SYS_mmap,      SYS_mprotect,        SYS_msgctl,    SYS_msgrcv,         SYS_openat,
-    SYS_pread64,    SYS_preadv2,   SYS_prctl,           SYS_readahead, SYS_rt_sigprocmask, SYS_semctl,
-    SYS_semop,      SYS_sendto,    SYS_setpriority,     SYS_setresuid, SYS_shmat,          SYS_socket,
-    SYS_socketpair, SYS_stat,      SYS_sync_file_range, SYS_truncate,  SYS_umount2,        SYS_wait4,
+template <abi::Abi foreign>
+constexpr Code code_for{filter::write_foreign<foreign, filter::max_instructions, most_rules>, true};
+
+/// Native calls whose arguments lie elsewhere in a 32-bit ABI, or mean something else there, and some that do not.
+const std::vector<int> calls {
+    SYS_clone, SYS_dup3, SYS_fadvise64, SYS_fallocate, SYS_fanotify_mark, SYS_fchownat, SYS_fcntl, SYS_ftruncate,
+        SYS_getpgid, SYS_getpriority, SYS_ioctl, SYS_kill, SYS_linkat, SYS_lookup_dcookie, SYS_lseek, SYS_mmap,
+        SYS_mprotect, SYS_msgctl, SYS_msgrcv, SYS_newfstatat, SYS_openat, SYS_ppoll, SYS_pread64, SYS_preadv2,
+        SYS_prctl, SYS_prlimit64, SYS_ptrace, SYS_readahead, SYS_rt_sigprocmask, SYS_semctl, SYS_semop, SYS_sendto,
+        SYS_setpriority, SYS_setresuid, SYS_shmat, SYS_socket, SYS_socketpair, SYS_sync_file_range, SYS_truncate,
+        SYS_umount2, SYS_unlinkat, SYS_wait4,
+#if defined(__x86_64__)
+        SYS_arch_prctl, SYS_chown, SYS_stat,
+#endif
 };
 
-/// A call of i386 that the rules of a native one hold for.
+/// A call of a 32-bit ABI that the rules of a native one hold for.
 struct Door {
     int number = 0;
     int part = -1;  ///< of socketcall and ipc
     const abi::ForeignLayout* layout = nullptr;
 };
 
+template <abi::Abi foreign>
 std::vector<Door> doors_of(int native) {
+    using Places = abi::ForeignPlaces<foreign>;
     std::vector<Door> doors;
-    for (int place = 0; place < abi::i386_places; ++place) {
-        if (abi::i386_layout(place).native != native) continue;
-        if (place >= abi::i386_instead) continue;
-        if (place < abi::i386_limit)
-            doors.push_back({place, -1, &abi::i386_layout(place)});
-        else if (place < abi::i386_ipc)
-            doors.push_back({abi::i386_socketcall_number, place - abi::i386_socketcall, &abi::i386_layout(place)});
-        else
-            doors.push_back({abi::i386_ipc_number, place - abi::i386_ipc, &abi::i386_layout(place)});
-    }
+    const auto add = [&](int place, int number, int part) {
+        const abi::ForeignLayout& layout = abi::foreign_layout<foreign>(place);
+        if (layout.native == native) doors.push_back({number, part, &layout});
+    };
+    for (const abi::NumberRange& range : Places::ranges)
+        for (int i = 0; i < range.count; ++i) add(range.place + i, range.first + i, -1);
+    for (const abi::Multiplexer& each : Places::multiplexers)
+        for (int part = 0; each.number >= 0 && part <= each.last_part; ++part)
+            add(each.place + part, each.number, part);
     return doors;
 }
 
+template <abi::Abi foreign>
 class Probes {
 public:
     explicit Probes(std::uint64_t seed) : random_{support::Choices{seed}, calls} {}
@@ -78,7 +83,7 @@ public:
         for (const support::LoosePolicy::Rule& rule : loose.rules) natives_.push_back(rule.number);
         fixed_.emplace(loose);
         policy::View view = fixed_->view();
-        view.admitted = &policy::admitted_i386;
+        view.admitted = &policy::admitted_abi<foreign>;
         return view;
     }
 
@@ -87,10 +92,11 @@ public:
     support::Probe next() {
         support::Choices& choices = random_.choices();
         const int native = choices.pick(natives_);
-        const std::vector<Door> doors = doors_of(native);
+        const std::vector<Door> doors = doors_of<foreign>(native);
         support::Probe probe;
         for (std::uint64_t& argument : probe.arguments) argument = choices.number();
         probe.number = static_cast<int>(choices.below(480));
+        if (choices.one_in(8)) probe.number = 0x0f0000 + static_cast<int>(choices.below(8));
         if (doors.empty() || choices.one_in(16)) return probe;
         const Door door = choices.pick(doors);
         probe.number = door.number;
@@ -114,24 +120,27 @@ private:
     std::vector<int> natives_{};
 };
 
+template <abi::Abi foreign>
 void compile(const policy::View& view, filter::Program<filter::max_instructions>& program) {
     const policy::RulesByCall<most_rules> by_call{view};
     program = {};
-    filter::compile(view, by_call, program, i386_code);
+    filter::compile(view, by_call, program, code_for<foreign>);
 }
 
+template <abi::Abi foreign>
 seccomp_data data_of(const support::Probe& probe) {
     seccomp_data data{};
     data.nr = probe.number;
-    data.arch = abi::audit_architecture(sg::Abi::i386);
+    data.arch = abi::audit_architecture(foreign);
     for (int i = 0; i < 6; ++i) data.args[i] = probe.arguments[i];
     return data;
 }
 
 /// Whether what was decided is what the rules of the native call say, whatever that is of its arguments which is not
 /// known.
+template <abi::Abi foreign>
 bool agrees_with_native_rules(const policy::View& view, const policy::NativeCall& native,
-                              const policy::ForeignDecision& decided, bool is_told, Probes& probes) {
+                              const policy::ForeignDecision& decided, bool is_told, Probes<foreign>& probes) {
     for (int attempt = 0; attempt < (is_told ? 1 : 12); ++attempt) {
         std::uint64_t arguments[abi::max_arguments]{};
         for (int i = 0; i < abi::max_arguments; ++i)
@@ -145,8 +154,10 @@ bool agrees_with_native_rules(const policy::View& view, const policy::NativeCall
 }
 
 /// Whether the registers tell all that the rules for a call look at.
+template <abi::Abi foreign>
 bool is_told(const policy::View& view, const support::Probe& probe) {
-    const abi::ForeignLayout& layout = policy::i386_layout(view, abi::i386_place(probe.number, probe.arguments[0]));
+    const int place = abi::foreign_place<foreign>(probe.number, probe.arguments[0]);
+    const abi::ForeignLayout& layout = policy::foreign_layout<foreign>(view, place);
     for (std::size_t i = 0; i < view.rule_count; ++i)
         if (view.rules[i].number == layout.native &&
             (view.rules[i].in_memory ||
@@ -155,19 +166,19 @@ bool is_told(const policy::View& view, const support::Probe& probe) {
     return true;
 }
 
-}  // namespace
-
-TEST_CASE("random policies: the rules, as for the native calls, and the compiled program agree on calls of i386") {
+/// The rules, as for the native calls, and the compiled program agree.
+template <abi::Abi foreign>
+void check_random_policies() {
     const std::vector<Decision> decisions = support::all_decisions();
     static filter::Program<filter::max_instructions> program;
     int undecided = 0;
     int by_native_rules = 0;
     int too_large = 0;
     for (std::uint64_t seed = 1; seed <= 400; ++seed) {
-        Probes probes{seed};
+        Probes<foreign> probes{seed};
         const policy::View view = probes.make(decisions);
         try {
-            compile(view, program);
+            compile<foreign>(view, program);
         } catch (const sg::Error&) {
             ++too_large;
             continue;
@@ -178,18 +189,21 @@ TEST_CASE("random policies: the rules, as for the native calls, and the compiled
             CAPTURE(seed);
             CAPTURE(i);
             CAPTURE(probe.number);
-            const policy::ForeignDecision decided = policy::decide_i386(view, probe.number, probe.arguments);
-            REQUIRE(policy::decide(view, sg::Abi::i386, probe.number, probe.arguments) == decided.decision);
-            const std::uint32_t value = filter::interpret(program, data_of(probe)).value;
+            const policy::ForeignDecision decided =
+                policy::decide_foreign<foreign>(view, probe.number, probe.arguments);
+            REQUIRE(policy::decide(view, foreign, probe.number, probe.arguments) == decided.decision);
+            const std::uint32_t value = filter::interpret(program, data_of<foreign>(probe)).value;
             if (value != filter::return_value(decided.decision))
                 REQUIRE(value == filter::return_value(decided.decision));
-            const policy::NativeCall native = policy::translate_i386(view, probe.number, probe.arguments);
+            const policy::NativeCall native = policy::translate_foreign<foreign>(view, probe.number, probe.arguments);
             undecided += decided.is_undecided ? 1 : 0;
             if (native.number < 0) {
-                CHECK(decided.decision == policy::unknown_call);
+                const bool is_known = abi::foreign_place<foreign>(probe.number, probe.arguments[0]) >= 0;
+                const Decision expected = is_known ? Decision{Action::allow} : policy::unknown_call;
+                CHECK(decided.decision == expected);
             } else if (native.number != SYS_exit && native.number != SYS_exit_group) {
                 ++by_native_rules;
-                REQUIRE(agrees_with_native_rules(view, native, decided, is_told(view, probe), probes));
+                REQUIRE(agrees_with_native_rules(view, native, decided, is_told<foreign>(view, probe), probes));
             }
         }
     }
@@ -198,7 +212,41 @@ TEST_CASE("random policies: the rules, as for the native calls, and the compiled
     CHECK(too_large < 40);
 }
 
-TEST_CASE("a policy that admits i386 decides native calls as before, with as many instructions") {
+/// The rules and the live kernel agree: `make_calls` makes calls of the 32-bit ABI here.
+template <class MakeCalls>
+void check_random_policies_live(const MakeCalls& make_calls) {
+    constexpr abi::Abi foreign = support::compat;
+    // Nothing is allowed that would run, but for what always is.
+    const std::vector<Decision> decisions{{Action::deny, EXFULL}, {Action::deny, EBADRQC}, {Action::deny, EBADSLT}};
+    static filter::Program<filter::max_instructions> program;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Probes<foreign> random{seed};
+        const policy::View view = random.make(decisions);
+        compile<foreign>(view, program);
+        std::vector<support::Probe> probes(200);
+        const auto decide = [&](const support::Probe& probe) {
+            return policy::decide(view, foreign, probe.number, probe.arguments);
+        };
+        for (support::Probe& probe : probes) {
+            do probe = random.next();
+            while (decide(probe) == Action::allow);
+        }
+        const std::vector<support::Answer> answers = make_calls(program, probes);
+        for (std::size_t i = 0; i < probes.size(); ++i) {
+            CAPTURE(seed);
+            CAPTURE(i);
+            CAPTURE(probes[i].number);
+            REQUIRE(answers[i].made);
+            const Decision decision = decide(probes[i]);
+            const bool is_for_the_host = decision == Action::handle;  // and nobody listens
+            REQUIRE((is_for_the_host || decision == Action::deny));
+            CHECK(answers[i].result == (is_for_the_host ? -ENOSYS : -decision.value));
+        }
+    }
+}
+
+template <abi::Abi foreign>
+void check_native_calls() {
     const std::vector<Decision> decisions{{Action::allow}, {Action::deny, EPERM}, {Action::kill}};
     static filter::Program<filter::max_instructions> plain;
     static filter::Program<filter::max_instructions> program;
@@ -209,9 +257,9 @@ TEST_CASE("a policy that admits i386 decides native calls as before, with as man
         const policy::RulesByCall<most_rules> by_call{view};
         plain = {};
         filter::compile(view, by_call, plain);
-        view.admitted = &policy::admitted_i386;
+        view.admitted = &policy::admitted_abi<foreign>;
         try {
-            compile(view, program);
+            compile<foreign>(view, program);
         } catch (const sg::Error&) {
             continue;
         }
@@ -227,8 +275,24 @@ TEST_CASE("a policy that admits i386 decides native calls as before, with as man
     }
 }
 
-TEST_CASE("what a policy that admits i386 says to all other ABIs is proven") {
-    constexpr sg::Policy policy{sg::preset::cpp_runtime, sg::preset::network_client, sg::admit<sg::Abi::i386>,
+}  // namespace
+
+TEST_CASE("random policies: the rules, as for the native calls, and the compiled program agree on calls of arm") {
+    check_random_policies<sg::Abi::arm>();
+}
+
+#if defined(__x86_64__)
+TEST_CASE("random policies: the rules, as for the native calls, and the compiled program agree on calls of i386") {
+    check_random_policies<sg::Abi::i386>();
+}
+#endif
+
+TEST_CASE("a policy that admits a 32-bit ABI decides native calls as before, with as many instructions") {
+    check_native_calls<support::compat>();
+}
+
+TEST_CASE("what a policy that admits a 32-bit ABI says to all other ABIs is proven") {
+    constexpr sg::Policy policy{sg::preset::cpp_runtime, sg::preset::network_client, sg::admit<support::compat>,
                                 sg::otherwise.kill()};
     const filter::Proof proof = filter::prove(policy.program(), policy.view());
     CHECK(proof.decided);
@@ -239,54 +303,46 @@ TEST_CASE("what a policy that admits i386 says to all other ABIs is proven") {
 }
 
 TEST_CASE("other ABIs are as foreign as before") {
-    constexpr sg::Policy open{sg::foreign.kill_now(), sg::admit<sg::Abi::i386>, sg::otherwise.allow()};
-    static_assert(filter::interpret(open.program(), {4, 0x40000003, 0, {}}).value == SECCOMP_RET_ALLOW);
-    for (const std::uint32_t architecture : {0U, 0xC00000B7U, 0xC00000F3U, 0x40000028U, 0x40000002U})
+    constexpr sg::Policy open{sg::foreign.kill_now(), sg::admit<support::compat>, sg::otherwise.allow()};
+    constexpr std::uint32_t admitted = abi::audit_architecture(support::compat);
+    constexpr std::uint32_t native = abi::audit_architecture(abi::native_abi);
+    static_assert(filter::interpret(open.program(), {4, admitted, 0, {}}).value == SECCOMP_RET_ALLOW);
+    for (const std::uint32_t architecture : {0U, 0xC000003EU, 0xC00000B7U, 0xC00000F3U, 0x40000003U, 0x40000028U,
+                                             admitted - 1, admitted | 0x80000000, native ^ 0x40000000}) {
+        if (architecture == admitted || architecture == native) continue;
         CHECK(filter::interpret(open.program(), {4, architecture, 0, {}}).value == SECCOMP_RET_KILL_PROCESS);
-    for (const std::uint32_t number : {0x40000000U, 0x40000004U, 0x7fffffffU, 0xfffffffeU})
-        CHECK(filter::interpret(open.program(), {static_cast<int>(number), 0xC000003E, 0, {}}).value ==
-              SECCOMP_RET_KILL_PROCESS);
-    for (const std::uint32_t number : {0x40000004U, 500U, 222U, 166U, 0xfffffffeU})  // none of i386 either
-        CHECK(filter::interpret(open.program(), {static_cast<int>(number), 0x40000003, 0, {}}).value ==
+    }
+    if (abi::native_abi == sg::Abi::x86_64)
+        for (const std::uint32_t number : {0x40000000U, 0x40000004U, 0x7fffffffU, 0xfffffffeU})
+            CHECK(filter::interpret(open.program(), {static_cast<int>(number), native, 0, {}}).value ==
+                  SECCOMP_RET_KILL_PROCESS);
+    for (const std::uint32_t number : {0x40000004U, 500U, 222U, 166U, 0xfffffffeU})  // none of the 32-bit ABIs either
+        CHECK(filter::interpret(open.program(), {static_cast<int>(number), admitted, 0, {}}).value ==
               (SECCOMP_RET_ERRNO | ENOSYS));
 }
 
-TEST_CASE("calls of i386 that are allowed whatever their arguments can be cached by the kernel") {
-    constexpr sg::Policy runtime{sg::preset::static_runtime, sg::admit<sg::Abi::i386>, sg::otherwise.kill()};
-    for (const int number : {1, 3, 4, 45, 91, 252, 403, 422}) {
-        const filter::Verdict verdict = filter::interpret(runtime.program(), {number, 0x40000003, 0, {}});
+TEST_CASE("calls of a 32-bit ABI that are allowed whatever their arguments can be cached by the kernel") {
+    constexpr sg::Policy runtime{sg::preset::static_runtime, sg::admit<support::compat>, sg::otherwise.kill()};
+    for (const char* const name :
+         {"exit", "read", "write", "brk", "munmap", "exit_group", "clock_gettime64", "futex_time64"}) {
+        const int number = support::compat_number(name);
+        CAPTURE(name);
+        const seccomp_data data{number, abi::audit_architecture(support::compat), 0, {}};
+        const filter::Verdict verdict = filter::interpret(runtime.program(), data);
         CHECK(verdict.value == SECCOMP_RET_ALLOW);
         CHECK(verdict.only_number);
         CHECK(verdict.instructions < 20);
     }
 }
 
-TEST_CASE("random policies: the rules and the live kernel agree on calls of i386") {
-    if (!support::has_i386()) SYSGUARD_SKIP("this kernel has no door for 32-bit calls");
-    // Nothing is allowed that would run.
-    const std::vector<Decision> decisions{{Action::deny, EXFULL}, {Action::deny, EBADRQC}, {Action::deny, EBADSLT}};
-    static filter::Program<filter::max_instructions> program;
-    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-        Probes random{seed};
-        const policy::View view = random.make(decisions);
-        compile(view, program);
-        std::vector<support::Probe> probes(200);
-        for (support::Probe& probe : probes) {
-            do probe = random.next();
-            while (probe.number == 1 || probe.number == 252);
-        }
-        const std::vector<support::Answer> answers = support::make_i386_calls(program, probes);
-        for (std::size_t i = 0; i < probes.size(); ++i) {
-            CAPTURE(seed);
-            CAPTURE(i);
-            CAPTURE(probes[i].number);
-            REQUIRE(answers[i].made);
-            const Decision decision = policy::decide(view, sg::Abi::i386, probes[i].number, probes[i].arguments);
-            const bool is_for_the_host = decision == Action::handle;  // and nobody listens
-            REQUIRE((is_for_the_host || decision == Action::deny));
-            CHECK(answers[i].result == (is_for_the_host ? -ENOSYS : -decision.value));
-        }
-    }
+TEST_CASE("random policies: the rules and the live kernel agree on calls of a program of 32 bits") {
+    SYSGUARD_SKIP_WITHOUT_COMPAT_PROGRAMS();
+    check_random_policies_live(support::make_calls_in_32_bits);
 }
 
+#if defined(__x86_64__)
+TEST_CASE("random policies: the rules and the live kernel agree on calls of i386 with more than 32 bits") {
+    if (!support::has_i386()) SYSGUARD_SKIP("this kernel has no door for 32-bit calls");
+    check_random_policies_live(support::make_i386_calls);
+}
 #endif

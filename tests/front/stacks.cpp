@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/i386.hpp"
+#include "support/compat.hpp"
 #include "support/memory_that_never_comes.hpp"
 #include "support/stacks.hpp"
 
@@ -197,8 +197,7 @@ TEST_CASE("a thread that is killed while it is looked at leaves no stack of anot
 TEST_CASE("a call of 32 bits: where it was made, and what called it") {
     SKIP_WITHOUT_STACKS();
 #if defined(__x86_64__)
-    if (::access(support::helper("i386").c_str(), X_OK) != 0 || !support::has_i386())
-        SYSGUARD_SKIP("no programs of 32 bits here");
+    SYSGUARD_SKIP_WITHOUT_COMPAT_PROGRAMS();
     struct Origin final : sg::Witness {
         void see(const sg::AnyCall& call) override { trace = sg::stack_of(call); }
         StackTrace trace{};
@@ -207,11 +206,11 @@ TEST_CASE("a call of 32 bits: where it was made, and what called it") {
     options.witness = &origin;
     const sg::Policy policy{sg::foreign.kill(), sg::otherwise.allow()};
     const sg::Sandbox box{policy, options};
-    const sg::Outcome outcome = box.run({support::helper("i386"), "20", "0"});
+    const sg::Outcome outcome = box.run({support::helper("compat"), "20", "0"});
     REQUIRE(outcome.violation() != nullptr);
     CAPTURE(origin.trace.text());
     CHECK(origin.trace.frames.size() >= 2);
-    CHECK(frames_in(origin.trace, "helper_i386") == origin.trace.frames.size());
+    CHECK(frames_in(origin.trace, "helper_compat") == origin.trace.frames.size());
 #else
     SYSGUARD_SKIP("no programs of 32 bits here");
 #endif

@@ -263,26 +263,28 @@ TEST_CASE("old and rich forms") {
         CHECK(has(profile.notes(), words));
 }
 
-#if defined(__x86_64__)
 TEST_CASE("32-bit calls are admitted where the host says so, by the same rules") {
-    const sg::OciProfile profile = load(block("getpid", "SCMP_ACT_ALLOW") + "," +
-                                            block("socket", "SCMP_ACT_ALLOW", R"("args": [)" + test(0, "EQ", 2) + "]"),
-                                        R"("architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], )");
-    CHECK(has(profile.notes(), "unless policy() gets sg::admit<sg::Abi::i386>"));
-    constexpr int getpid_of_i386 = 20;
-    constexpr int socket_of_i386 = 359;
-    constexpr int socketcall_of_i386 = 102;
-    CHECK(profile.policy().decide(sg::Abi::i386, getpid_of_i386, {}) == Action::kill);
-    const sg::DynamicPolicy policy = profile.policy(Rule<SYS_getppid>{}.deny(EXFULL), sg::admit<sg::Abi::i386>);
-    CHECK(policy.decide(sg::Abi::i386, getpid_of_i386, {}) == Action::allow);
-    CHECK(policy.decide(sg::Abi::i386, socket_of_i386, {2}) == Action::allow);
-    CHECK(policy.decide(sg::Abi::i386, socket_of_i386, {40}) == Decision{Action::deny, 99});
-    CHECK(policy.decide(sg::Abi::i386, socketcall_of_i386, {1}) == Action::kill);
-    const seccomp_data data{getpid_of_i386, abi::audit_architecture(sg::Abi::i386), 0, {}};
+    const sg::OciProfile profile =
+        load(block("getpid", "SCMP_ACT_ALLOW") + "," +
+                 block("socket", "SCMP_ACT_ALLOW", R"("args": [)" + test(0, "EQ", 2) + "]"),
+             sg::abi::native_abi == sg::Abi::x86_64 ? R"("architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], )"
+                                                    : R"("architectures": ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"], )");
+    constexpr sg::Abi compat = sg::abi::compat_abi;
+    CHECK(has(profile.notes(), std::string{"unless policy() gets sg::admit<sg::Abi::"} + abi::name(compat) + ">"));
+    constexpr int getpid_there = 20;
+    constexpr int socket_there = abi::find("socket")->number(compat);
+    constexpr int socketcall_there = 102;  // which only i386 has
+    CHECK(profile.policy().decide(compat, getpid_there, {}) == Action::kill);
+    const sg::DynamicPolicy policy = profile.policy(Rule<SYS_getppid>{}.deny(EXFULL), sg::admit<compat>);
+    CHECK(policy.decide(compat, getpid_there, {}) == Action::allow);
+    CHECK(policy.decide(compat, socket_there, {2}) == Action::allow);
+    CHECK(policy.decide(compat, socket_there, {40}) == Decision{Action::deny, 99});
+    CHECK(policy.decide(compat, socketcall_there, {1}) ==
+          (compat == sg::Abi::i386 ? Decision{Action::kill} : Decision{Action::deny, ENOSYS}));
+    const seccomp_data data{getpid_there, abi::audit_architecture(compat), 0, {}};
     CHECK(sg::filter::interpret(policy.program(), data).value == SECCOMP_RET_ALLOW);
-    CHECK_FALSE(error_of([&] { (void)profile.policy(sg::admit<sg::Abi::i386>, sg::admit<sg::Abi::i386>); }).empty());
+    CHECK_FALSE(error_of([&] { (void)profile.policy(sg::admit<compat>, sg::admit<compat>); }).empty());
 }
-#endif
 
 TEST_CASE("calls newer than all that a profile names answer ENOSYS, unless others are allowed") {
     const sg::OciProfile profile = load(block("openat2", "SCMP_ACT_ALLOW"));

@@ -175,9 +175,9 @@ TEST_CASE("stopping, and what the callback throws, kill what is seen by notifica
 
 #if defined(__x86_64__)
 TEST_CASE("a 32-bit program's calls are told of by their own numbers by notification, too") {
-    if (::access(support::helper("i386").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
+    if (::access(support::helper("compat").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
     sg::Tracer tracer{entries_of({SYS_getpriority})};
-    const Seen seen = support::trace(tracer, {support::helper("i386"), "96", "0", "0", "then", "20"});
+    const Seen seen = support::trace(tracer, {support::helper("compat"), "96", "0", "0", "then", "20"});
     if (seen.end() != 0) SYSGUARD_SKIP("this kernel runs no 32-bit programs");
     REQUIRE(seen.of(Kind::entered).size() == 1);
     CHECK(seen.of(Kind::entered)[0].call.abi == sg::abi::Abi::i386);

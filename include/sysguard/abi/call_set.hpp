@@ -69,14 +69,15 @@ public:
     constexpr bool contains(Abi abi, int number, std::uint64_t first_register, bool is_x32 = false) const noexcept {
         constexpr int first_of_x32 = 512;
         if (abi == native_abi) return (is_x32 && number >= first_of_x32) || contains(number);
-        if (abi != Abi::i386) {
+        if (abi != compat_abi) {
             const Syscall* const same = find(name_of(abi, number));
             return same != nullptr && is_known(same->number()) ? contains(same->number()) : has_unknown_;
         }
-        const int place = i386_place(number, first_register);
+        const int place = foreign_place<compat_abi>(number, first_register);
         if (place < 0) return has_unknown_;
-        const ForeignLayout& layout = i386_layout(place);
-        return contains(layout.native) || (layout.instead >= 0 && contains(i386_layout(layout.instead).native));
+        const ForeignLayout& layout = foreign_layout<compat_abi>(place);
+        return contains(layout.native) ||
+               (layout.instead >= 0 && contains(foreign_layout<compat_abi>(layout.instead).native));
     }
 
     constexpr bool has_unknown() const noexcept { return has_unknown_; }

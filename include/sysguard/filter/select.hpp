@@ -34,7 +34,7 @@ public:
     SelectionBlocks(const Selection& selection, Emitter<capacity>& emitter) noexcept
         : selection_{selection}, out_{emitter} {}
 
-    /// Of a native number or, with `foreign`, of one of i386.
+    /// Of a native number or, with `foreign`, of one of the 32-bit ABI.
     Leaf leaf(int number, bool foreign) const noexcept {
         if ((foreign && selection_.with_foreign) || is_selected(number, foreign)) return {selection_.value};
         if (!selection_.with_untraced) return {SECCOMP_RET_ALLOW};
@@ -56,18 +56,17 @@ public:
 
 private:
     static int native_of(int number) noexcept {
-        const int place = abi::i386_place(number, 0);
-        return place < 0 ? -1 : abi::i386_layout(place).native;
+        const int place = abi::foreign_place<abi::compat_abi>(number, 0);
+        return place < 0 ? -1 : abi::foreign_layout<abi::compat_abi>(place).native;
     }
 
     bool is_selected(int number, bool foreign) const noexcept {
         if (!foreign) return selection_.calls.contains(number);
-        const bool is_multiplexer = number == abi::i386_socketcall_number || number == abi::i386_ipc_number;
-        const int parts = !is_multiplexer                         ? 0
-                          : number == abi::i386_socketcall_number ? abi::most_socketcalls
-                                                                  : abi::most_ipc_calls;
+        int parts = 0;
+        for (const abi::Multiplexer& each : abi::ForeignPlaces<abi::compat_abi>::multiplexers)
+            if (each.number == number) parts = each.last_part;
         for (int part = 0; part <= parts; ++part)
-            if (selection_.calls.contains(abi::Abi::i386, number, static_cast<std::uint64_t>(part))) return true;
+            if (selection_.calls.contains(abi::compat_abi, number, static_cast<std::uint64_t>(part))) return true;
         return false;
     }
 
@@ -86,11 +85,18 @@ inline void add(std::vector<Range>& ranges, std::uint32_t last, const Leaf& leaf
 /// All numbers of an ABI, merged into ranges.
 inline std::vector<Range> selected_ranges(const Selection& selection, const SelectionBlocks& blocks, bool foreign) {
     std::vector<Range> ranges;
-    const int limit = foreign ? abi::i386_limit : abi::native_limit;
-    for (int number = 0; number < limit; ++number)
-        add(ranges, static_cast<std::uint32_t>(number), blocks.leaf(number, foreign));
     const bool has_unknown = selection.calls.has_unknown() || (foreign && selection.with_foreign);
     const Leaf unknown{has_unknown ? selection.value : SECCOMP_RET_ALLOW};
+    const auto add_numbers = [&](int first, int count) {
+        if (first > 0) add(ranges, static_cast<std::uint32_t>(first) - 1, unknown);
+        for (int number = first; number < first + count; ++number)
+            add(ranges, static_cast<std::uint32_t>(number), blocks.leaf(number, foreign));
+    };
+    if (foreign)
+        for (const abi::NumberRange& range : abi::ForeignPlaces<abi::compat_abi>::ranges)
+            add_numbers(range.first, range.count);
+    else
+        add_numbers(0, abi::native_limit);
     constexpr std::uint32_t skipped = 0xffffffff;
     if (!foreign && abi::native_abi == abi::Abi::x86_64) {
         add(ranges, abi::x32_bit - 1, unknown);
@@ -113,14 +119,11 @@ inline std::vector<sock_filter> select(const Selection& selection) {
     detail::SelectionBlocks blocks{selection, *out};
     const bool has_other = selection.calls.has_unknown() || selection.with_foreign;
     detail::Label other = out->ret(has_other ? selection.value : SECCOMP_RET_ALLOW);
-    if (abi::native_abi == abi::Abi::x86_64) {
-        std::vector<detail::Range> ranges = selected_ranges(selection, blocks, true);
-        const detail::Label tree = detail::SearchTree{*out, blocks}.write(ranges.data(), ranges.size());
-        out->fall_into(tree);
-        const detail::Label i386 = out->emit(BPF_LD | BPF_W | BPF_ABS, 0);
-        other = out->jump(BPF_JEQ, abi::audit_architecture(abi::Abi::i386), i386, other);
-    }
-    std::vector<detail::Range> ranges = selected_ranges(selection, blocks, false);
+    std::vector<detail::Range> ranges = selected_ranges(selection, blocks, true);
+    out->fall_into(detail::SearchTree{*out, blocks}.write(ranges.data(), ranges.size()));
+    const detail::Label compat = out->emit(BPF_LD | BPF_W | BPF_ABS, 0);
+    other = out->jump(BPF_JEQ, abi::audit_architecture(abi::compat_abi), compat, other);
+    ranges = selected_ranges(selection, blocks, false);
     out->fall_into(detail::SearchTree{*out, blocks}.write(ranges.data(), ranges.size()));
     const detail::Label native = out->emit(BPF_LD | BPF_W | BPF_ABS, 0);
     out->fall_into(out->jump(BPF_JEQ, abi::audit_architecture(abi::native_abi), native, other));

@@ -64,10 +64,10 @@ public:
 
     /// The policy. `own`: rules, groups and presets of the host's, with handlers if it likes, as in a `Policy`; the
     /// first match decides, so they come before the profile's, and what of the profile they leave nothing of is left
-    /// out. `sg::weights` among them makes the filter quicker for frequent calls; `sg::admit<sg::Abi::i386>`
-    /// admits the calls of 32-bit programs, where the profile is for those, too. Throws `Error`: EINVAL where the
-    /// profile notifies and no handler was given, or for mistakes in `own` (see `DynamicPolicy`); E2BIG where the
-    /// filter would exceed the kernel's 4096 instructions. Uses 256 KiB of stack.
+    /// out. `sg::weights` among them makes the filter quicker for frequent calls; `sg::admit<sg::Abi::i386>` (on
+    /// aarch64 `arm`) admits the calls of 32-bit programs, where the profile is for those, too. Throws `Error`: EINVAL
+    /// where the profile notifies and no handler was given, or for mistakes in `own` (see `DynamicPolicy`); E2BIG where
+    /// the filter would exceed the kernel's 4096 instructions. Uses 256 KiB of stack.
     template <class... Own>
     DynamicPolicy policy(const Own&... own) const {
         RuleList all;

@@ -135,26 +135,30 @@ constexpr bool is_served(const View& view, const abi::ForeignLayout& layout) noe
 }
 
 /// The layout that holds under a policy for a call at a place.
-constexpr const abi::ForeignLayout& i386_layout(const View& view, int place) noexcept {
-    const abi::ForeignLayout& layout = abi::i386_layout(place);
+template <abi::Abi abi>
+constexpr const abi::ForeignLayout& foreign_layout(const View& view, int place) noexcept {
+    const abi::ForeignLayout& layout = abi::foreign_layout<abi>(place);
     if (layout.instead < 0) return layout;
     for (std::size_t i = 0; i < view.rule_count; ++i)
         if (view.rules[i].number == layout.native) return layout;
-    return abi::i386_layout(layout.instead);
+    return abi::foreign_layout<abi>(layout.instead);
 }
 
-/// A worker may always end itself, through the native ABI by the filter that stands before every policy's.
-constexpr bool is_end(const abi::ForeignLayout& layout) noexcept {
-    return layout.native == sys::exit || layout.native == sys::exit_group;
+/// A worker may always end itself, through the native ABI by the filter that stands before every policy's; and do what
+/// needs no call natively.
+constexpr bool is_always_allowed(const abi::ForeignLayout& layout) noexcept {
+    return layout.native == abi::ForeignLayout::always || layout.native == sys::exit ||
+           layout.native == sys::exit_group;
 }
 
-/// Evaluates the rules for a call of i386, as the reference that the filter is compared with: `policy::decide`.
-constexpr ForeignDecision decide_i386(const View& view, int number, const std::uint64_t* registers) noexcept {
+/// Evaluates the rules for a call of a 32-bit ABI, as the reference that the filter is compared with: `policy::decide`.
+template <abi::Abi abi>
+constexpr ForeignDecision decide_foreign(const View& view, int number, const std::uint64_t* registers) noexcept {
     if (static_cast<std::uint32_t>(number) == skipped_call) return {{Action::allow}, false};
-    const int place = abi::i386_place(number, registers[0]);
+    const int place = abi::foreign_place<abi>(number, registers[0]);
     if (place < 0) return {unknown_call, false};
-    const abi::ForeignLayout& layout = i386_layout(view, place);
-    if (is_end(layout)) return {{Action::allow}, false};
+    const abi::ForeignLayout& layout = foreign_layout<abi>(view, place);
+    if (is_always_allowed(layout)) return {{Action::allow}, false};
     const bool served = is_served(view, layout);
     const auto decided = [&](const Decision& decision) -> ForeignDecision {
         if (!served && decision == Action::handle) return {view.foreign, true};
@@ -172,12 +176,14 @@ constexpr ForeignDecision decide_i386(const View& view, int number, const std::u
     return decided(view.otherwise);
 }
 
-/// What a call of i386 is natively, under a policy.
-constexpr NativeCall translate_i386(const View& view, int number, const std::uint64_t* registers) noexcept {
+/// What a call of a 32-bit ABI is natively, under a policy.
+template <abi::Abi abi>
+constexpr NativeCall translate_foreign(const View& view, int number, const std::uint64_t* registers) noexcept {
     NativeCall native;
-    const int place = abi::i386_place(number, registers[0]);
+    const int place = abi::foreign_place<abi>(number, registers[0]);
     if (place < 0) return native;
-    const abi::ForeignLayout& layout = i386_layout(view, place);
+    const abi::ForeignLayout& layout = foreign_layout<abi>(view, place);
+    if (layout.native == abi::ForeignLayout::always) return native;
     native.number = layout.native;
     native.is_served = is_served(view, layout);
     for (int i = 0; i < abi::max_arguments; ++i) {
@@ -188,6 +194,7 @@ constexpr NativeCall translate_i386(const View& view, int number, const std::uin
     return native;
 }
 
-inline constexpr AdmittedAbi admitted_i386{abi::Abi::i386, decide_i386, translate_i386};
+template <abi::Abi abi>
+inline constexpr AdmittedAbi admitted_abi{abi, decide_foreign<abi>, translate_foreign<abi>};
 
 }  // namespace sysguard::policy

@@ -211,9 +211,9 @@ TEST_CASE("threads that are about to end are told of while their memory is there
 #if defined(__x86_64__)
 TEST_CASE("a 32-bit program's calls are told of by their own numbers, and kept from running") {
     SYSGUARD_SKIP_UNTRACEABLE();
-    if (::access(support::helper("i386").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
+    if (::access(support::helper("compat").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
     const std::vector<std::string> command{
-        support::helper("i386"), "96", "0", "0", "then", "20"};  // getpriority, getpid
+        support::helper("compat"), "96", "0", "0", "then", "20"};  // getpriority, getpid
     const auto of_i386 = [](const Seen& seen, int number, Kind kind) {
         std::vector<sg::Event> found;
         for (const sg::Event& event : seen.of(kind))

@@ -12,9 +12,11 @@
 
 namespace sysguard::filter::detail {
 
-/// The calls of i386, by their places in abi::i386_layout: what the rules of their native calls come to.
-template <std::size_t capacity, std::size_t rule_capacity>
+/// The calls of a 32-bit ABI, by their places in abi::ForeignPlaces: what the rules of their native calls come to.
+template <abi::Abi abi, std::size_t capacity, std::size_t rule_capacity>
 class ForeignBlocks {
+    using Places = abi::ForeignPlaces<abi>;
+
 public:
     constexpr ForeignBlocks(const policy::View& view, const policy::RulesByCall<rule_capacity>& by_call,
                             Emitter<capacity>& emitter) noexcept
@@ -22,12 +24,16 @@ public:
 
     /// The search for a number, to which the accumulator is set before.
     constexpr Label write() {
-        Range ranges[abi::i386_limit + 2]{};
+        Range ranges[2 * Places::count]{};
         std::size_t count = 0;
-        for (int number = 0; number < abi::i386_limit; ++number) {
-            const bool is_multiplexer = number == abi::i386_socketcall_number || number == abi::i386_ipc_number;
-            const Leaf leaf = is_multiplexer ? Leaf{0, 1, static_cast<std::int16_t>(number)} : leaf_at(number);
-            add(ranges, count, static_cast<std::uint32_t>(number), leaf);
+        for (const abi::NumberRange& range : Places::ranges) {
+            if (range.first > 0) add(ranges, count, static_cast<std::uint32_t>(range.first) - 1, unknown);
+            for (int number = range.first; number < range.first + range.count; ++number) {
+                const int place = range.place + (number - range.first);
+                const bool is_multiplexer = abi::detail::multiplexer_of<abi>(number) >= 0;
+                const Leaf leaf = is_multiplexer ? Leaf{0, 1, static_cast<std::int16_t>(place)} : leaf_at(place);
+                add(ranges, count, static_cast<std::uint32_t>(number), leaf);
+            }
         }
         add(ranges, count, policy::skipped_call - 1, unknown);
         add(ranges, count, policy::skipped_call, {SECCOMP_RET_ALLOW, 0, 0});
@@ -55,29 +61,28 @@ private:
     }
 
     constexpr Label write(int place) {
-        if (place == abi::i386_socketcall_number)
-            return write_parts(abi::i386_socketcall, abi::most_socketcalls, 0xffffffff);
-        if (place == abi::i386_ipc_number) return write_parts(abi::i386_ipc, abi::most_ipc_calls, 0xffff);
-        const abi::ForeignLayout& layout = policy::i386_layout(view_, place);
+        for (const abi::Multiplexer& each : Places::multiplexers)
+            if (place == abi::detail::place_of<abi>(each.number)) return write_parts(each);
+        const abi::ForeignLayout& layout = policy::foreign_layout<abi>(view_, place);
         return write_rules(layout, by_call_.first(layout.native), is_served(layout));
     }
 
     /// The first register says which call it is.
-    constexpr Label write_parts(int first, int most, std::uint32_t mask) {
-        Range ranges[abi::most_ipc_calls + 2]{};
+    constexpr Label write_parts(const abi::Multiplexer& multiplexer) {
+        Range ranges[Places::count]{};
         std::size_t count = 0;
-        for (int part = 0; part <= most; ++part)
-            add(ranges, count, static_cast<std::uint32_t>(part), leaf_at(first + part));
+        for (int part = 0; part <= multiplexer.last_part; ++part)
+            add(ranges, count, static_cast<std::uint32_t>(part), leaf_at(multiplexer.place + part));
         add(ranges, count, 0xffffffff, unknown);
         out_.fall_into(SearchTree{out_, *this}.write(ranges, count));
-        if (mask != 0xffffffff) out_.emit(BPF_ALU | BPF_AND | BPF_K, mask);
+        if (multiplexer.mask != 0xffffffff) out_.emit(BPF_ALU | BPF_AND | BPF_K, multiplexer.mask);
         return out_.emit(BPF_LD | BPF_W | BPF_ABS, word_offset(0, false));
     }
 
     constexpr Leaf leaf_at(int place) const {
-        if (abi::i386_layout(place).native < 0) return unknown;
-        const abi::ForeignLayout& layout = policy::i386_layout(view_, place);
-        if (policy::is_end(layout)) return {SECCOMP_RET_ALLOW, 0, 0};
+        if (abi::foreign_layout<abi>(place).native == abi::ForeignLayout::none) return unknown;
+        const abi::ForeignLayout& layout = policy::foreign_layout<abi>(view_, place);
+        if (policy::is_always_allowed(layout)) return {SECCOMP_RET_ALLOW, 0, 0};
         const int first = by_call_.first(layout.native);
         const bool served = is_served(layout);
         int last = first;
@@ -136,7 +141,7 @@ private:
     const policy::View& view_;
     const policy::RulesByCall<rule_capacity>& by_call_;
     Emitter<capacity>& out_;
-    Label labels_[abi::i386_places]{};
+    Label labels_[Places::count]{};
 };
 
 }  // namespace sysguard::filter::detail

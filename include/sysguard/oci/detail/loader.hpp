@@ -110,9 +110,9 @@ private:
         for (const std::string_view each : admitted) {
             native = native || each == native_architecture;
             if (each == native_architecture) continue;
-            const char* const unless = each == "SCMP_ARCH_X86" && abi::native_abi == abi::Abi::x86_64
-                                           ? ", unless policy() gets sg::admit<sg::Abi::i386>"
-                                           : "";
+            std::string unless;
+            if (each == compat_architecture)
+                unless = std::string{", unless policy() gets sg::admit<sg::Abi::"} + abi::name(abi::compat_abi) + ">";
             note(std::string{each} + " is not admitted" + unless +
                  ": calls through it are killed, as through any foreign ABI");
         }

@@ -49,6 +49,10 @@ inline constexpr OperatorWord operator_words[] = {
 inline constexpr std::string_view native_architecture =
     abi::native_abi == abi::Abi::x86_64 ? "SCMP_ARCH_X86_64" : "SCMP_ARCH_AARCH64";
 
+/// The architecture of 32-bit programs here, which a policy can admit.
+inline constexpr std::string_view compat_architecture =
+    abi::compat_abi == abi::Abi::i386 ? "SCMP_ARCH_X86" : "SCMP_ARCH_ARM";
+
 inline constexpr std::string_view architecture_words[] = {
     "SCMP_ARCH_NATIVE",      "SCMP_ARCH_X86",         "SCMP_ARCH_X86_64", "SCMP_ARCH_X32",       "SCMP_ARCH_ARM",
     "SCMP_ARCH_AARCH64",     "SCMP_ARCH_MIPS",        "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL",

@@ -146,9 +146,9 @@ inline void PtraceEngine::guard_child(Tracee& tracee) {
     constexpr std::uint64_t untraced = 0x00800000;  // CLONE_UNTRACED
     const TracedCall& call = tracee.call;
     int number = call.number;
-    if (call.abi == abi::Abi::i386) {
-        const int place = abi::i386_place(number, call.arguments[0]);
-        number = place < 0 ? -1 : abi::i386_layout(place).native;
+    if (call.abi == abi::compat_abi) {
+        const int place = abi::foreign_place<abi::compat_abi>(number, call.arguments[0]);
+        number = place < 0 ? -1 : abi::foreign_layout<abi::compat_abi>(place).native;
     }
     if ((number != sys::clone && number != sys::clone3) || tracee.tampering.fate() != Tampering::Fate::runs) return;
     if (number == sys::clone) {

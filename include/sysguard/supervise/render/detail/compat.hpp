@@ -143,17 +143,20 @@ inline bool plan_i386(Plan& plan, const TracedCall& call, Source& source, std::s
     std::uint64_t registers[abi::max_arguments];
     for (unsigned i = 0; i < abi::max_arguments; ++i) registers[i] = call.arguments[i] & 0xffffffff;
     name = abi::name_of(abi::Abi::i386, call.number);
-    const int place = abi::i386_place(call.number, registers[0]);
+    const int place = abi::foreign_place<abi::Abi::i386>(call.number, registers[0]);
     if (place < 0) {
         if (!name.empty()) plan_without_native(plan, name, registers);
         return !name.empty();
     }
-    const abi::ForeignLayout& layout = abi::i386_layout(place);
+    const abi::ForeignLayout& layout = abi::foreign_layout<abi::Abi::i386>(place);
     const abi::Syscall* const native = abi::find(layout.native);
     if (native == nullptr) return false;
     const auto count = static_cast<unsigned>(native->argument_count());
-    const bool is_behind_socketcall = place >= abi::i386_socketcall && place < abi::i386_ipc;
-    const bool is_behind_ipc = place >= abi::i386_ipc && place < abi::i386_instead;
+    using Places = abi::ForeignPlaces<abi::Abi::i386>;
+    constexpr int first_of_socketcall = Places::multiplexers[0].place;
+    constexpr int first_of_ipc = Places::multiplexers[1].place;
+    const bool is_behind_socketcall = place >= first_of_socketcall && place < first_of_ipc;
+    const bool is_behind_ipc = place >= first_of_ipc && place < Places::instead;
     if (is_behind_socketcall || name == "mmap" || name == "select") {
         const std::uint64_t at = registers[is_behind_socketcall ? 1 : 0];
         if (!read_registers(source, at, count, plan.arguments)) return false;
