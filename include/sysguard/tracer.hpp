@@ -79,6 +79,8 @@ struct TracedProgram {
 /// and registers are what they were at the stop, as far as other threads do not change its memory. All functions but
 /// the destructor may be called from the callback, and all by any thread.
 ///
+/// Each stop sends the host a SIGCHLD, as ptrace(2) does; a handler of the host's for it is called that often.
+///
 /// Programs that are started with `TraceOptions{.results = false}`, without signals, endings, a policy, injections,
 /// `detachable` and with `Follow::everything`, are seen by notification (`by_notification`), if the chosen calls are
 /// all calls or contain none of `supervise::NotifyEngine::untold()`. Then events come in the thread that runs; of all

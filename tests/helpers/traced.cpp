@@ -9,7 +9,9 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -293,6 +295,16 @@ int main(int argc, char** argv) {
     }
     if (what == "say") return ::write(1, text.data(), text.size()) < 0 ? errno : 0;
     if (what == "start") return start_child(text, argv[0]);
+    if (what == "own_filter") {  // that asks a tracer
+        sock_filter code[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+                              {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_getpriority},
+                              {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRACE | 3},
+                              {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+        const sock_fprog program{4, code};
+        ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 1;
+        return ::syscall(SYS_getpriority, PRIO_PROCESS, 0) == -1 && errno == ENOSYS ? 0 : 2;
+    }
     if (what == "vfork_sleep") {  // the parent waits for a child that neither executes nor ends
         if (::vfork() == 0) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);

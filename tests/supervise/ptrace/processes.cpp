@@ -1,4 +1,6 @@
 // What comes of a traced thread: processes, threads, other programs.
+#include <sysguard/foreign.hpp>
+#include <sysguard/policy.hpp>
 #include <sysguard/tracer.hpp>
 
 #include <doctest/doctest.h>
@@ -191,6 +193,16 @@ TEST_CASE("a tracee can neither become traced by its parent nor trace its childr
     for (const sg::Event& event : returned) CHECK(event.call.result == -EPERM);
 }
 
+TEST_CASE("a filter of the program's own that asks a tracer has none, as without this one") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    for (sg::TraceOptions& options : support::both_ways({SYS_getpriority})) {
+        const Seen seen = support::trace(options, {"own_filter"});
+        CHECK(seen.end() == 0);
+        REQUIRE(seen.calls(SYS_getpriority, Kind::returned).size() == 1);
+        CHECK(seen.calls(SYS_getpriority, Kind::returned)[0].call.result == -ENOSYS);
+    }
+}
+
 TEST_CASE("threads that are about to end are told of while their memory is there") {
     SYSGUARD_SKIP_UNTRACEABLE();
     sg::TraceOptions options;
@@ -242,6 +254,35 @@ TEST_CASE("a 32-bit program's calls are told of by their own numbers, and kept f
         const Seen changed = support::trace(changing, command);
         REQUIRE(of_i386(changed, 96, Kind::returned).size() == 1);
         CHECK(of_i386(changed, 96, Kind::returned)[0].call.result == -EINVAL);
+    }
+}
+
+TEST_CASE("a policy that is kept by tracing says what becomes of a 32-bit program") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    if (::access(support::helper("i386").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
+    const std::vector<std::string> command{support::helper("i386"), "96", "0", "0"};
+    for (sg::TraceOptions& options : support::both_ways({})) {
+        sg::Tracer untouched{options};
+        if (support::trace(untouched, command).end() != 0) SYSGUARD_SKIP("this kernel runs no 32-bit programs");
+
+        constexpr sg::Policy native{sg::otherwise.allow()};
+        sg::Tracer killing{options, native};
+        CHECK(support::trace(killing, command).end() == 100 + SIGKILL);
+
+        constexpr sg::Policy denying{sg::foreign.deny(EXDEV), sg::otherwise.allow()};
+        sg::Tracer refusing{options, denying};
+        const Seen refused = support::trace(refusing, command);
+        REQUIRE(!refused.of(Kind::returned).empty());
+        for (const sg::Event& event : refused.of(Kind::returned)) CHECK(event.call.result == -EXDEV);
+
+        constexpr sg::Policy admitting{sg::Rule<SYS_getpriority>{}.deny(EXFULL), sg::admit<sg::Abi::i386>,
+                                       sg::otherwise.allow()};
+        sg::Tracer keeping{options, admitting};
+        const Seen kept = support::trace(keeping, command);
+        CHECK(kept.end() == 0);
+        REQUIRE(kept.of(Kind::returned).size() == 1);
+        CHECK(kept.of(Kind::returned)[0].call.number == 96);
+        CHECK(kept.of(Kind::returned)[0].call.result == -EXFULL);
     }
 }
 #endif

@@ -319,9 +319,6 @@ private:
     bool is_letting_go_ = false;
     bool has_filtered_ = false;    ///< some program has been started with a filter
     std::vector<pid_t> doomed_{};  ///< roots whose processes are killed
-    static constexpr int most_looks = 200;
-    int looks_ = most_looks;
-    unsigned vain_ = 0;
     process::Bell bell_{};
 
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;

@@ -14,9 +14,21 @@
 /// How the engine's thread waits.
 namespace sysguard::supervise {
 
+/// Each stop sends the host a SIGCHLD. Where that has no handler, the kernel drops it at once if this thread does not
+/// block it; blocked here, it would wake another thread of the host each time.
+inline void take_stop_signals() noexcept {
+    struct sigaction action {};
+    ::sigaction(SIGCHLD, nullptr, &action);
+    const bool has_handler = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, SIGCHLD);
+    ::pthread_sigmask(has_handler ? SIG_BLOCK : SIG_UNBLOCK, &set, nullptr);
+}
+
 inline void PtraceEngine::loop(Job& job) noexcept {
+    take_stop_signals();
     constexpr std::int64_t patience = 1'000'000'000;  // with those that nothing stops, such as one in vfork(2)
-    constexpr timespec pause{0, 100'000};
     std::int64_t end = -1;
     sink_ = job.sink;
     thrown_ = nullptr;
@@ -53,8 +65,6 @@ inline void PtraceEngine::loop(Job& job) noexcept {
             } catch (...) {
                 if (!thrown_) thrown_ = std::current_exception();
             }
-        } else if (polls) {
-            ::nanosleep(&pause, nullptr);
         }
     }
     if (table_.size() > 0 && job.process == 0) {
@@ -71,23 +81,20 @@ inline void PtraceEngine::loop(Job& job) noexcept {
     sink_ = {};
 }
 
-/// Waits for a tracee, or for the bell. Most stops follow each other sooner than a processor falls asleep and is woken,
-/// so this first looks for a short while, and lets others run in between: the tracee, where there is one processor.
-/// Where that has been in vain, it looks shorter, and now and then again as long.
+/// Waits for a tracee, or for the bell; with `polls`, not for long. Stops mostly follow each other sooner than a
+/// processor falls asleep and is woken: so first this lets others run, the tracee where it has the same processor, and
+/// looks again.
 inline pid_t PtraceEngine::wait(int& status, bool polls) noexcept {
+    constexpr int looks = 5;
+    constexpr timespec pause{0, 100'000};
     constexpr int options = __WALL | __WNOTHREAD;
-    for (int i = 0; i < (polls ? most_looks : looks_); ++i) {
-        const pid_t thread = ::wait4(-1, &status, options | WNOHANG, nullptr);
-        if (thread != 0) {
-            looks_ = most_looks;
-            return thread;
-        }
+    for (int i = 0; i < looks; ++i) {
         ::sched_yield();
+        if (const pid_t thread = ::wait4(-1, &status, options | WNOHANG, nullptr); thread != 0) return thread;
     }
-    if (polls) return 0;
-    constexpr unsigned now_and_then = 16;
-    looks_ = ++vain_ % now_and_then == 0 ? most_looks : looks_ / 4;
-    return ::wait4(-1, &status, options, nullptr);
+    if (!polls) return ::wait4(-1, &status, options, nullptr);
+    ::nanosleep(&pause, nullptr);
+    return 0;
 }
 
 inline void PtraceEngine::serve_jobs() noexcept {
