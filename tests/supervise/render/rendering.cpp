@@ -115,6 +115,18 @@ TEST_CASE("one object serves call after call") {
     }
 }
 
+TEST_CASE("what is told of a signal") {
+    siginfo_t info{};
+    info.si_signo = SIGUSR1;
+    info.si_pid = 5;
+    CHECK(render::signal_text(info) == "{si_signo=SIGUSR1, si_code=SI_USER, si_pid=5, si_uid=0}");
+    info = {};
+    info.si_signo = SIGSEGV;
+    info.si_code = SEGV_ACCERR;
+    info.si_addr = reinterpret_cast<void*>(0x10);
+    CHECK(render::signal_text(info) == "{si_signo=SIGSEGV, si_code=SEGV_ACCERR, si_addr=0x10}");
+}
+
 TEST_CASE("live: real calls of this process") {
     CHECK(made(SYS_close, {-1}) == "close(-1) = -1 EBADF (Bad file descriptor)");
     CHECK(made(SYS_getpid, {}) == "getpid() = " + std::to_string(::syscall(SYS_getpid)));

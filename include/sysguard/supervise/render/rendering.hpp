@@ -13,9 +13,12 @@
 #include "source.hpp"
 #include "text_sink.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include <csignal>
 
 namespace sysguard::supervise::render {
 
@@ -156,6 +159,23 @@ inline std::string result_text(const Rendering& rendering, const TracedCall& cal
         }
     }
     return std::string{piece.view()};
+}
+
+/// What is told of a signal, as PTRACE_GETSIGINFO gives it: "{si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=5, ...}".
+inline std::string signal_text(const siginfo_t& info) {
+    struct Nothing final : Source {
+        std::size_t read(std::uint64_t, void*, std::size_t) noexcept override { return 0; }
+    } nothing;
+    static_assert(sizeof info == detail::siginfo_bytes);
+    unsigned char bytes[detail::siginfo_bytes];
+    __builtin_memcpy(bytes, &info, sizeof bytes);
+    const TracedCall none;
+    TextSink sink;
+    Options options;
+    options.descriptor_paths = false;
+    detail::Walk walk{none, nothing, sink, options, nullptr};
+    detail::show_signal_info(walk, bytes);
+    return std::string{sink.details()};
 }
 
 /// A call that is written as strace(1) does. One for each pending call.
