@@ -26,6 +26,7 @@
 #include <vector>
 
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -96,10 +97,13 @@ public:
         if (const int error = program->listener.open(std::move(child.listener)); error != 0)
             throw Error{error, "open the listener of a program that is traced"};
         Started started{child.pid, std::move(child.input), std::move(child.output), std::move(child.error)};
-        const Locked locked{mutex_};
-        listen(program->listener.fd(), program->calls);
-        listen(child.pidfd.get(), program->end);
-        programs_.push_back(std::move(program));
+        {
+            const Locked locked{mutex_};
+            listen(program->listener.fd(), program->calls);
+            listen(child.pidfd.get(), program->end);
+            programs_.push_back(std::move(program));
+        }
+        ring();
         return started;
     }
 
@@ -123,9 +127,8 @@ public:
 
     /// Kills all programs with all that they have started. `run` returns then. Any thread.
     void stop() noexcept {
-        const std::uint64_t one = 1;
-        while (::write(bell_.get(), &one, sizeof one) < 0 && errno == EINTR) {
-        }
+        __atomic_store_n(&must_stop_, true, __ATOMIC_RELEASE);
+        ring();
     }
 
 private:
@@ -142,6 +145,38 @@ private:
         bool is_told = false;    ///< that it runs
         bool has_ended = false;  ///< its first process
     };
+
+    void ring() noexcept {
+        const std::uint64_t one = 1;
+        while (::write(bell_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+        }
+    }
+
+    /// Waits for something to serve. Returns nullptr where the bell rang. One program is waited for directly: then a
+    /// call wakes this on the processor that it was made on, which an epoll does not.
+    Source* wait(std::uint32_t& events) {
+        Program* only = nullptr;
+        {
+            const Locked locked{mutex_};
+            if (programs_.size() == 1) only = programs_.front().get();
+        }
+        if (only == nullptr) {
+            epoll_event event{};
+            while (::epoll_wait(epoll_.get(), &event, 1, -1) <= 0) {
+            }
+            events = event.events;
+            return static_cast<Source*>(event.data.ptr);
+        }
+        pollfd news[] = {{only->listener.fd(), POLLIN, 0},
+                         {only->has_ended ? -1 : only->child.pidfd.get(), POLLIN, 0},
+                         {bell_.get(), POLLIN, 0}};
+        while (::poll(news, 3, -1) <= 0) {
+        }
+        if (news[2].revents != 0) return nullptr;
+        const bool is_call = news[0].revents != 0;
+        events = static_cast<std::uint32_t>(news[is_call ? 0 : 1].revents);
+        return is_call ? &only->calls : &only->end;
+    }
 
     static std::vector<sock_filter> filter_of(const abi::CallSet& calls) {
         return filter::select({calls, SECCOMP_RET_USER_NOTIF, false, false});
@@ -166,12 +201,13 @@ private:
             const Locked locked{mutex_};
             if (programs_.empty() && !stays) return false;
         }
-        epoll_event event{};
-        if (::epoll_wait(epoll_.get(), &event, 1, -1) <= 0) return true;
-        auto* const source = static_cast<Source*>(event.data.ptr);
+        std::uint32_t events = 0;
+        const Source* const source = wait(events);
         if (source == nullptr) {
             std::uint64_t count = 0;
-            if (::read(bell_.get(), &count, sizeof count) > 0) end_all(sink);
+            static_cast<void>(::read(bell_.get(), &count, sizeof count) + 1);
+            if (!__atomic_exchange_n(&must_stop_, false, __ATOMIC_ACQ_REL)) return true;
+            end_all(sink);
             return false;
         }
         Program& program = *source->program;
@@ -183,7 +219,7 @@ private:
         }
         if (!source->brings_calls)
             tell_end(sink, program);
-        else if ((event.events & EPOLLIN) != 0)
+        else if ((events & POLLIN) != 0)
             serve_call(sink, program);
         else
             finish(sink, program);  // no task has the filter any more
@@ -282,6 +318,7 @@ private:
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
     std::vector<std::unique_ptr<Program>> programs_{};
     bool is_run_ = false;
+    bool must_stop_ = false;
 };
 
 }  // namespace sysguard::supervise

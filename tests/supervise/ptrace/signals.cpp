@@ -243,6 +243,35 @@ TEST_CASE("a process that job control has stopped is attached to and let go stop
     CHECK(support::eventually([&] { return support::status_of(program.pid(), "State")[0] == 'S'; }));
 }
 
+namespace {
+
+pid_t handled_in = 0;
+int children_told = 0;
+
+void note_child(int) {
+    const auto thread = static_cast<pid_t>(::syscall(SYS_gettid));
+    if (handled_in == 0 || thread != ::getpid()) handled_in = thread;
+    ++children_told;
+}
+
+}  // namespace
+
+TEST_CASE("a host's handler for SIGCHLD runs in none of the tracer's threads") {
+    SYSGUARD_SKIP_UNTRACEABLE();
+    struct sigaction action {};
+    action.sa_handler = note_child;
+    action.sa_flags = SA_RESTART;
+    struct sigaction before {};
+    ::sigaction(SIGCHLD, &action, &before);
+    sg::TraceOptions options;
+    options.calls = {SYS_getpriority};
+    CHECK(support::trace(options, {"calls", "50"}).end() == 0);
+    ::sigaction(SIGCHLD, &before, nullptr);
+    CHECK(children_told > 0);
+    CHECK(handled_in == ::getpid());
+    CHECK(support::trace(options, {"calls", "50"}).end() == 0);
+}
+
 TEST_CASE("a thread in vfork, which nothing stops, does not hold up the end of tracing") {
     SYSGUARD_SKIP_UNTRACEABLE();
     Beside program{{"vfork_sleep"}};
