@@ -55,7 +55,7 @@ std::string explained(const Parts&... parts) {
 }
 
 /// How many instructions there are is the compiler's affair.
-std::string without_size(std::string text) {
+[[maybe_unused]] std::string without_size(std::string text) {
     const std::size_t begin = text.find(" of ") + 4;
     return text.replace(begin, text.find(" instructions") - begin, "N");
 }

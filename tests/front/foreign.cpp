@@ -63,6 +63,13 @@ std::vector<int> results(const sg::Sandbox& box, const std::string& words) {
     return values;
 }
 
+/// The same in one line.
+[[maybe_unused]] std::string said(const sg::Sandbox& box, const std::string& words) {
+    std::string line;
+    for (const int value : results(box, words)) line += (line.empty() ? "" : " ") + std::to_string(value);
+    return line;
+}
+
 using Values = std::vector<int>;
 
 }  // namespace
@@ -251,20 +258,17 @@ TEST_CASE("calls that arm has and aarch64 does not have the rules of those that 
     };
     const sg::Sandbox box{policy};
     const auto in = [&](const char* name) { return " path:" + (scratch / name); };
-    CHECK(results(box, "creat" + in("made") + " 0x180 then close 3 then rename" + in("made") + in("moved") +
-                           " then link" + in("moved") + in("linked") + " then symlink path:moved" + in("way") +
-                           " then readlink" + in("way") + " room 64 then unlink" + in("way") + " then unlink" +
-                           in("moved") + " then access" + in("linked") + " 0 then access" + in("moved") +
-                           " 0 then chmod" + in("linked") + " 0x1c0 then mkdir" + in("dir") + " 0x1c0 then rmdir" +
-                           in("dir") + " then rmdir" + in("dir")) ==
-          Values{3, 0, 0, 0, 0, 5, 0, 0, 0, -ENOENT, 0, 0, 0, -ENOENT});
+    CHECK(said(box, "creat" + in("made") + " 0x180 then close 3 then rename" + in("made") + in("moved") + " then link" +
+                        in("moved") + in("linked") + " then symlink path:moved" + in("way") + " then readlink" +
+                        in("way") + " room 64 then unlink" + in("way") + " then unlink" + in("moved") + " then access" +
+                        in("linked") + " 0 then chmod" + in("linked") + " 0x1c0 then mkdir" + in("dir") +
+                        " 0x1c0 then rmdir" + in("dir") + " then rmdir" + in("dir")) == "3 0 0 0 0 5 0 0 0 0 0 0 -2");
     struct stat status {};
     CHECK(::stat((scratch / "linked").c_str(), &status) == 0);
     CHECK((status.st_mode & 07777) == 0700);
-    CHECK(results(box, "open path:/etc/passwd 0 then unlink path:/etc/passwd then rmdir path:/etc") ==
-          Values{-EPERM, -EPERM, -EPERM});
-    CHECK(results(box, "pipe room then dup2 3 9 then dup2 3 3 then getpgrp then eventfd 0 then send 3 room 1 0 5 5") ==
-          Values{0, 9, 3, 99, -EXFULL, -EBADSLT});
+    CHECK(said(box, "open path:/etc/passwd 0 then unlink path:/etc/passwd then rmdir path:/etc") == "-1 -1 -1");
+    CHECK(said(box, "pipe room then dup2 3 9 then dup2 3 3 then getpgrp then eventfd 0 then send 3 room 1 0 5 5") ==
+          "0 9 3 99 -54 -57");
 }
 #endif
 

@@ -191,7 +191,7 @@ TEST_CASE("clone3 starts a process where clone may only start threads; EPERM bre
     CHECK_FALSE(sg::lint(refusing).contains(Kind::clone3));
     CHECK(sg::lint(refusing).contains(Kind::needs_enosys, sys::clone3));
     CHECK(sg::Sandbox{refusing}.call(start_by_clone3).value() == EPERM);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34) && defined(__x86_64__)  // elsewhere threads start by clone for longer
     CHECK(sg::Sandbox{refusing}.call(start_thread).value() == EPERM);
 #endif
 

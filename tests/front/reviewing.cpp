@@ -23,7 +23,7 @@ namespace {
 #include "support/reviewed_policy.inc"
 
 /// A file of this project, by its path.
-std::string file(const std::string& path) {
+[[maybe_unused]] std::string file(const std::string& path) {
     const std::string here = __FILE__;
     std::ifstream in{here.substr(0, here.rfind("tests/front/")) + path};
     REQUIRE(in);
@@ -33,7 +33,7 @@ std::string file(const std::string& path) {
 }
 
 /// The blocks of code of a page, without their fences.
-std::vector<std::string> blocks(const std::string& page) {
+[[maybe_unused]] std::vector<std::string> blocks(const std::string& page) {
     std::vector<std::string> found;
     std::istringstream in{page};
     bool inside = false;

@@ -125,7 +125,7 @@ TEST_CASE("flags") {
     CHECK(text<sys::futex>((arg::op & 0x7f) == 1) == "op & 0x7f is 1");
     CHECK(text<sys::futex>((arg::op & 0xfffffe7f) == 9) == "op & FUTEX_CMD_MASK is FUTEX_WAIT_BITSET");
     CHECK(text<sys::ioctl>((arg::request & 0xff00) == 0x5400) == "request & 0xff00 is 0x5400");
-    CHECK(text<sys::dup2>((arg::oldfd & 3) != 1) == "oldfd & 3 is not 1");
+    CHECK(text<sys::dup3>((arg::oldfd & 3) != 1) == "oldfd & 3 is not 1");
     CHECK(text<sys::ioctl>(arg::arg.as<int>() & 0x10) == "arg & 0x10 is not 0");
 }
 

@@ -19,7 +19,8 @@ TEST_CASE("what is said to be performable has a performer, and nothing else has"
         CHECK(policy::is_performable(number) == (sg::supervise::perform::performer(number) != nullptr));
         count += policy::is_performable(number);
     }
-    CHECK(count >= 50);
+    CHECK(count >=
+          (sg::abi::native_abi == sg::abi::Abi::x86_64 ? 50 : 40));  // aarch64 has no older ones beside the newer
     CHECK_FALSE(policy::is_performable(-1));
 }
 
