@@ -85,7 +85,7 @@ TEST_CASE("a count that is a lie is not believed") {
     const std::uint64_t huge = ~0ULL - 6;
     std::memcpy(control, &huge, sizeof huge);
     CHECK(rendered::refused(SYS_sendmsg, {1, &message, 0}).size() < 4096);
-    CHECK(rendered::refused(SYS_poll, {vector, ~0U, 0}).size() < 65536);
+    CHECK(rendered::refused(SYS_ppoll, {vector, ~0U, nullptr, nullptr, 8}).size() < 65536);
 }
 
 TEST_CASE("structures that end where memory ends are read no further") {
