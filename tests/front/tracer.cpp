@@ -153,11 +153,15 @@ TEST_CASE("another thread stops a tracer, which then lets its tracees go") {
     sg::Tracer tracer;
     tracer.attach(program.pid());
     Seen seen;
+    int attached = 0;
     std::thread other{[&] {
-        CHECK(support::eventually([&] { return support::status_of(program.pid(), "TracerPid") != "0"; }));
+        CHECK(support::eventually([&] { return __atomic_load_n(&attached, __ATOMIC_ACQUIRE) == 6; }));
         tracer.stop();
     }};
-    tracer.run(seen);
+    tracer.run([&](const sg::Event& event) {
+        seen(event);
+        if (event.kind == Kind::attached) __atomic_add_fetch(&attached, 1, __ATOMIC_ACQ_REL);
+    });
     other.join();
     CHECK(seen.of(Kind::attached).size() == 6);
     CHECK(seen.of(Kind::detached).size() == 6);

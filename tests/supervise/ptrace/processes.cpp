@@ -259,8 +259,8 @@ TEST_CASE("a 32-bit program's calls are told of by their own numbers, and kept f
 
 TEST_CASE("a policy that is kept by tracing says what becomes of a 32-bit program") {
     SYSGUARD_SKIP_UNTRACEABLE();
-    if (::access(support::helper("i386").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
-    const std::vector<std::string> command{support::helper("i386"), "96", "0", "0"};
+    if (::access(support::helper("compat").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
+    const std::vector<std::string> command{support::helper("compat"), "96", "0", "0"};
     for (sg::TraceOptions& options : support::both_ways({})) {
         sg::Tracer untouched{options};
         if (support::trace(untouched, command).end() != 0) SYSGUARD_SKIP("this kernel runs no 32-bit programs");
