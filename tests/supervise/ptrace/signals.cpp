@@ -120,7 +120,7 @@ TEST_CASE("a tracee that is killed while it is held, or in a call, ends, and so 
     SYSGUARD_SKIP_UNTRACEABLE();
     using namespace std::chrono_literals;
     sg::TraceOptions options;
-    options.calls = {SYS_getpriority, SYS_pause, SYS_rt_sigsuspend};
+    options.calls = {SYS_getpriority, SYS_ppoll, SYS_rt_sigsuspend};
     options.injections = {{{SYS_getpriority}, sg::Tampering{}.delay(10min), {}}};
     for (const char* const what : {"calls", "many_threads"}) {
         sg::Tracer tracer{options};
