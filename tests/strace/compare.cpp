@@ -13,6 +13,7 @@
 #include <map>
 #include <regex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sys/resource.h>
@@ -76,7 +77,8 @@ std::string same_for_all_runs(std::string line, const std::string& directory) {
     return std::regex_replace(line, results, "$1$2 = N");
 }
 
-/// The calls in a file, by process, in the order in which these appeared; halves of interrupted ones put together.
+/// The calls in a file, by process, in the order in which these were started: which of them comes first to a call is up
+/// to the scheduler. Halves of interrupted calls are put together.
 std::vector<Lines> read_calls(const std::string& path, const std::string& directory) {
     std::vector<Lines> processes;
     std::map<std::string, std::size_t> places;
@@ -115,7 +117,11 @@ std::vector<Lines> read_calls(const std::string& path, const std::string& direct
             text = std::regex_replace(text, std::regex{"\\b" + number + "\\b"}, "PID");
         calls.push_back(same_for_all_runs(text, directory));
     }
-    return processes;
+    std::map<long, Lines> by_number;
+    for (const auto& [number, place] : places) by_number[std::stol(number)] = std::move(processes[place]);
+    std::vector<Lines> ordered;
+    for (auto& [number, calls] : by_number) ordered.push_back(std::move(calls));
+    return ordered;
 }
 
 /// How many lines are the same, in the same order. Shows the others, where that is wanted.
