@@ -1,10 +1,9 @@
 #!/bin/sh
-# Gives the interceptor orders as a person would, while a shell that ran before makes calls. It makes a directory again
-# and again, and removes it, until it is told to end.
+# Gives the interceptor orders as a person would, while a shell that ran before makes calls, until its directory is gone.
 set -eu
 interceptor=$1
 work=$(mktemp -d)
-trap 'touch "$work/end"; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 
 fail() {
     printf '%s\n' "$1"
@@ -30,7 +29,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 # Not a child of the interceptor's, as programs that run already are not.
-(while [ ! -e "$work/end" ]; do
+(while [ -d "$work" ]; do
     umask 022
     sleep 0.02
 done) &
@@ -56,5 +55,5 @@ expect '^0$'
 exec 3>&-
 wait $!
 grep -q "^TracerPid:	0$" "/proc/$process/status" || fail "the process is still traced"
-touch "$work/end"
+rm -rf "$work"
 wait "$process"

@@ -47,7 +47,7 @@ has 'openat\(AT_FDCWD, "/[^"]*", O_RDONLY\|O_CLOEXEC\)$'
 
 if [ "$(cat /proc/sys/kernel/yama/ptrace_scope 2> /dev/null || echo 0)" -gt 0 ] && [ "$(id -u)" -ne 0 ]; then exit 0; fi
 : > "$out"
-sh -c 'while [ ! -e "$0" ]; do umask 22; sleep 0.02; done' "$work/end" &
+sh -c 'while [ -d "$0" ]; do umask 22; sleep 0.02; done' "$work" &
 process=$!
 "$trace" -e umask -p "$process" -o "$out" 2> /dev/null &
 tracer=$!
@@ -59,5 +59,5 @@ kill -TERM "$tracer"
 wait "$tracer" || fail "does not end well"
 has '^umask\(022\) += 0'
 grep -q "^TracerPid:	0$" "/proc/$process/status" || fail "the process is still traced"
-touch "$work/end"
+rm -rf "$work"
 wait "$process" || fail "the process did not go on unharmed"
