@@ -149,7 +149,7 @@ long much_memory() {
 }
 
 void hosts(benchmark::internal::Benchmark* benchmark) {
-    benchmark->ArgNames({"MiB resident", "idle threads"})->Unit(benchmark::kMillisecond)->Iterations(300);
+    benchmark->ArgNames({"MiB resident", "idle threads"})->Unit(benchmark::kMillisecond)->Iterations(150);
     for (const long threads : {0L, 63L})
         for (const long memory : {0L, much_memory()}) benchmark->Args({memory, threads});
 }

@@ -61,7 +61,7 @@ void function(benchmark::State& state) {
         .run(state);
 }
 
-BENCHMARK(program)->ArgName("MiB resident")->Arg(0)->Arg(2048)->Iterations(500)->Unit(benchmark::kMillisecond);
-BENCHMARK(function)->ArgName("MiB resident")->Arg(0)->Arg(2048)->Iterations(100)->Unit(benchmark::kMillisecond);
+BENCHMARK(program)->ArgName("MiB resident")->Arg(0)->Arg(2048)->Iterations(250)->Unit(benchmark::kMillisecond);
+BENCHMARK(function)->ArgName("MiB resident")->Arg(0)->Arg(2048)->Iterations(50)->Unit(benchmark::kMillisecond);
 
 }  // namespace
