@@ -76,7 +76,7 @@ Decided in the kernel by their arguments, by the first line that fits (10):
     2. otherwise the worker is killed
   open, openat
     1. allowed if flags has nothing but
-       O_NOCTTY|O_NONBLOCK|O_LARGEFILE|O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC
+       O_NOCTTY|O_NONBLOCK|O_LARGEFILE|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY
     2. otherwise the worker is killed
   prlimit64
     1. allowed if pid is 0 and resource is one of RLIMIT_STACK, RLIMIT_NOFILE
