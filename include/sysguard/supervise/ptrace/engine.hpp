@@ -253,6 +253,7 @@ private:
     inline void let_all_go() noexcept;
     inline bool traces(pid_t process) noexcept;
     inline void release_due() noexcept;
+    inline void adopt_due() noexcept;
     inline void release(Tracee& tracee) noexcept;
     inline std::int64_t next_release() noexcept;
 
@@ -316,6 +317,7 @@ private:
     bool is_for_nobody_ = false;  ///< what goes on: no events are taken
     std::size_t newcomers_ = 0;
     std::size_t held_ = 0;
+    int blind_waits_ = 0;  ///< that many times it waits without looking first
     bool is_letting_go_ = false;
     bool has_filtered_ = false;    ///< some program has been started with a filter
     std::vector<pid_t> doomed_{};  ///< roots whose processes are killed

@@ -45,7 +45,7 @@ inline void PtraceEngine::loop(Job& job) noexcept {
             let_all_go();
             end = now() + patience;
         }
-        if (held_ > 0 || newcomers_ > 0) release_due();
+        if (held_ > 0) release_due();
         finish_detaching();
         const bool is_over = job.process != 0 ? !traces(job.process) : table_.size() == 0;
         if (is_over && (!job.stays || is_letting_go_)) break;
@@ -65,6 +65,8 @@ inline void PtraceEngine::loop(Job& job) noexcept {
             } catch (...) {
                 if (!thrown_) thrown_ = std::current_exception();
             }
+        } else if (newcomers_ > 0) {
+            adopt_due();
         }
     }
     if (table_.size() > 0 && job.process == 0) {
@@ -83,16 +85,22 @@ inline void PtraceEngine::loop(Job& job) noexcept {
 
 /// Waits for a tracee, or for the bell; with `polls`, not for long. Stops mostly follow each other sooner than a
 /// processor falls asleep and is woken: so first this lets others run, the tracee where it has the same processor, and
-/// looks again.
+/// looks again. Where others keep the processor for long, that is left off for a while.
 inline pid_t PtraceEngine::wait(int& status, bool polls) noexcept {
     constexpr int looks = 5;
+    constexpr std::int64_t long_time = 500'000;
+    constexpr int a_while = 1000;
     constexpr timespec pause{0, 100'000};
     constexpr int options = __WALL | __WNOTHREAD;
-    for (int i = 0; i < looks; ++i) {
+    if (blind_waits_ > 0) --blind_waits_;
+    const std::int64_t begin = now();
+    for (int i = 0; i < looks && blind_waits_ == 0; ++i) {
         ::sched_yield();
+        if (now() - begin > long_time) blind_waits_ = a_while;
         if (const pid_t thread = ::wait4(-1, &status, options | WNOHANG, nullptr); thread != 0) return thread;
     }
     if (!polls) return ::wait4(-1, &status, options, nullptr);
+    if (const pid_t thread = ::wait4(-1, &status, options | WNOHANG, nullptr); thread != 0) return thread;
     ::nanosleep(&pause, nullptr);
     return 0;
 }
@@ -144,7 +152,16 @@ inline void PtraceEngine::let_all_go() noexcept {
 inline void PtraceEngine::release_due() noexcept {
     const std::int64_t time = now();
     table_.for_each([&](Tracee& tracee) {
-        if (tracee.hold != Tracee::Hold::none && tracee.held_until <= time) release(tracee);
+        const bool is_held = tracee.hold == Tracee::Hold::entry || tracee.hold == Tracee::Hold::exit;
+        if (is_held && tracee.held_until <= time) release(tracee);
+    });
+}
+
+/// When there is nothing to be waited for, not even what a parent has to tell.
+inline void PtraceEngine::adopt_due() noexcept {
+    const std::int64_t time = now();
+    table_.for_each([&](Tracee& tracee) {
+        if (tracee.hold == Tracee::Hold::newcomer && tracee.held_until <= time) release(tracee);
     });
 }
 

@@ -77,6 +77,13 @@ inline int message(pid_t thread, std::uint64_t& value) noexcept {
     return error;
 }
 
+/// Whether this thread traces one, also one that has ended and has not been waited for.
+inline bool is_tracee(pid_t thread) noexcept {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(thread), &info,
+                    WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD) == 0;
+}
+
 inline int signal_info(pid_t thread, siginfo_t& info) noexcept {
     return result_of(request(0x4202, thread, 0, reinterpret_cast<std::uint64_t>(&info)));
 }

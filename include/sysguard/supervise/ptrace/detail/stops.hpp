@@ -69,7 +69,7 @@ inline void PtraceEngine::handle(pid_t thread, int status) {
         if (tracee != nullptr) table_.rename(*tracee, thread);
     }
     if (tracee == nullptr) {
-        constexpr std::int64_t patience = 50'000'000;
+        constexpr std::int64_t patience = 500'000'000;
         tracee = &table_.add(thread);
         tracee->hold = Tracee::Hold::newcomer;
         tracee->first_signal = stop.signal;
@@ -133,6 +133,7 @@ inline void PtraceEngine::on_child(Tracee& tracee, ptracing::Stop stop) {
     Tracee* child = table_.find(thread);
     if (child != nullptr && child->hold != Tracee::Hold::newcomer) return go_on(tracee);  // it has been adopted
     const bool has_stopped = child != nullptr;
+    if (!has_stopped && !ptracing::is_tracee(thread)) return go_on(tracee);  // it has been adopted, and has ended
     if (!has_stopped) child = &table_.add(thread);
     const bool is_thread = ptracing::is_thread_of(tracee.process, thread);
     child->process = is_thread ? tracee.process : thread;
