@@ -90,7 +90,7 @@ inline int registers_of_waiting(pid_t thread, Registers& registers) noexcept {
     }
     if (words < 3) return words == 0 ? ESRCH : EIO;
     registers = {};
-    if (before_last >> 32 == 0) registers.abi = abi::native_abi == abi::Abi::x86_64 ? abi::Abi::i386 : abi::Abi::arm;
+    if (before_last >> 32 == 0) registers.abi = abi::compat_abi;
     registers.instruction_pointer = last;
     registers.set(stack_abi(registers.abi).stack_pointer, before_last);
     return 0;
