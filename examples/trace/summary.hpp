@@ -22,8 +22,9 @@ public:
 
     void print(std::FILE* file) const {
         std::vector<std::pair<std::string, Row>> rows{rows_.begin(), rows_.end()};
-        std::stable_sort(rows.begin(), rows.end(),
-                         [](const auto& a, const auto& b) { return a.second.time > b.second.time; });
+        std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+            return a.second.time != b.second.time ? a.second.time > b.second.time : a.first < b.first;
+        });
         Row all;
         for (const auto& [call, row] : rows) {
             all.calls += row.calls;
