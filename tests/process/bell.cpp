@@ -66,9 +66,10 @@ TEST_CASE("a bell rings by itself when its time has come") {
 }
 
 TEST_CASE("a bell is no child that the host's own waiting finds, and ends with its thread") {
+    static sg::process::Bell* bell = nullptr;  // left hanging
     pid_t pid = -1;
     std::thread thread{[&] {
-        auto* const bell = new sg::process::Bell;  // left hanging
+        bell = new sg::process::Bell;
         CHECK(bell->hang() == 0);
         pid = bell->pid();
         CHECK(::waitpid(pid, nullptr, WNOHANG) == -1);  // without __WALL or __WCLONE

@@ -67,15 +67,18 @@ TEST_CASE("job control stops a tracee until it is continued, as it would without
             Seen seen;
             const pid_t pid = seen.first =
                 tracer.start(support::traced({"stop", std::to_string(stop)}), support::silent()).pid;
-            bool stopped = false;
+            enum State : int { runs, stopped, over };
+            int state = runs;
             std::thread other{[&] {
-                CHECK(support::eventually([&] { return __atomic_load_n(&stopped, __ATOMIC_ACQUIRE); }));
-                ::kill(pid, SIGCONT);
+                CHECK(support::eventually([&] { return __atomic_load_n(&state, __ATOMIC_ACQUIRE) != runs; }));
+                if (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == stopped) ::kill(pid, SIGCONT);
             }};
             tracer.run([&](const sg::Event& event) {
                 seen(event);
-                if (event.kind == Kind::stopped) __atomic_store_n(&stopped, true, __ATOMIC_RELEASE);
+                if (event.kind == Kind::stopped) __atomic_store_n(&state, stopped, __ATOMIC_RELEASE);
             });
+            int still = runs;  // it never stopped, and nobody is to wait for that
+            __atomic_compare_exchange_n(&state, &still, over, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
             other.join();
             if (seen.of(Kind::stopped).empty() && stop != SIGSTOP) continue;  // its process group is an orphan
             CHECK(seen.end() == 7);
