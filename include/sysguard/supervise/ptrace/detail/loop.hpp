@@ -88,8 +88,8 @@ inline void PtraceEngine::loop(Job& job) noexcept {
 /// looks again. Where others keep the processor for long, that is left off for a while.
 inline pid_t PtraceEngine::wait(int& status, bool polls) noexcept {
     constexpr int looks = 5;
-    constexpr std::int64_t long_time = 500'000;
-    constexpr int a_while = 1000;
+    constexpr std::int64_t long_time = 2'500'000;
+    constexpr int a_while = 200;
     constexpr timespec pause{0, 100'000};
     constexpr int options = __WALL | __WNOTHREAD;
     if (blind_waits_ > 0) --blind_waits_;
