@@ -87,17 +87,20 @@ TEST_CASE("who is served by a thread already cannot be served by the host's loop
     CHECK(box.event_fd() >= 0);  // the thread has ended
 }
 
-TEST_CASE("a few threads serve all spawned workers") {
+TEST_CASE("one thread serves all spawned workers") {
     const sg::Policy policy{Rule<SYS_getppid>{}.handle([](const sg::AnyCall& call) { return call.fake(1); }),
                             sg::otherwise.allow()};
-    const sg::Sandbox box{policy};
-    std::vector<sg::Worker> workers;
-    for (int i = 0; i < 20; ++i)
-        workers.push_back(box.spawn({helper("behave"), "sleep"}, {.output = sg::Stdio::null()}));
-    // This one, the one that serves, and one that stands by. Each that was held up for a while, which a busy machine
-    // does too, has been stood in for by another, and stands by itself since then: a few more, but not one for each
-    // worker.
-    CHECK(threads_of_host() <= 10);
-    for (sg::Worker& worker : workers) CHECK(worker.stop().kind() == sg::Outcome::Kind::stopped);
+    // This one, the one that serves, and one that stands by. What was held up for a while, as a busy machine does too,
+    // has been stood in for by another thread that stays: then once more, with a new supervisor.
+    const auto few_serve = [&] {
+        const sg::Sandbox box{policy};
+        std::vector<sg::Worker> workers;
+        for (int i = 0; i < 20; ++i)
+            workers.push_back(box.spawn({helper("behave"), "sleep"}, {.output = sg::Stdio::null()}));
+        const bool are_few = threads_of_host() <= 3;
+        for (sg::Worker& worker : workers) CHECK(worker.stop().kind() == sg::Outcome::Kind::stopped);
+        return are_few;
+    };
+    CHECK(support::eventually(few_serve));
     CHECK(threads_of_host() == 1);
 }
