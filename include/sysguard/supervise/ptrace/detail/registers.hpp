@@ -54,11 +54,11 @@ struct Registers {
     std::uint64_t pstate;
 };
 
-template <class T>
-inline int get_registers(pid_t thread, std::uint64_t set, T& value) noexcept {
-    iovec place{&value, sizeof value};
-    return result_of(request(0x4204, thread, set, reinterpret_cast<std::uint64_t>(&place)));
-}
+/// What there is of a 32-bit program instead (compat_elf_gregset_t in arch/arm64/include/asm/elf.h): r0 to r15, CPSR,
+/// and r0 as it was at the entry.
+struct ArmRegisters {
+    std::uint32_t r[18];
+};
 
 template <class T>
 inline int set_registers(pid_t thread, std::uint64_t set, T& value) noexcept {
@@ -66,15 +66,30 @@ inline int set_registers(pid_t thread, std::uint64_t set, T& value) noexcept {
     return result_of(request(0x4205, thread, set, reinterpret_cast<std::uint64_t>(&place)));
 }
 
-inline int set_argument(pid_t thread, abi::Abi, int position, std::uint64_t value) noexcept {
+/// Of either kind of program: the size of what the kernel has to tell says which.
+inline int set_register(pid_t thread, int position, std::uint64_t value) noexcept {
     Registers registers;
-    if (const int error = get_registers(thread, NT_PRSTATUS, registers); error != 0) return error;
-    registers.x[position] = value;
-    return set_registers(thread, NT_PRSTATUS, registers);
+    iovec place{&registers, sizeof registers};
+    if (const int error = result_of(request(0x4204, thread, NT_PRSTATUS, reinterpret_cast<std::uint64_t>(&place)));
+        error != 0)
+        return error;
+    if (place.iov_len == sizeof registers) {
+        registers.x[position] = value;
+        return set_registers(thread, NT_PRSTATUS, registers);
+    }
+    ArmRegisters narrow;
+    if (place.iov_len != sizeof narrow) return EIO;
+    __builtin_memcpy(&narrow, &registers, sizeof narrow);
+    narrow.r[position] = static_cast<std::uint32_t>(value);
+    return set_registers(thread, NT_PRSTATUS, narrow);
+}
+
+inline int set_argument(pid_t thread, abi::Abi, int position, std::uint64_t value) noexcept {
+    return set_register(thread, position, value);
 }
 
 inline int set_result(pid_t thread, std::int64_t value) noexcept {
-    return set_argument(thread, abi::native_abi, 0, static_cast<std::uint64_t>(value));
+    return set_register(thread, 0, static_cast<std::uint64_t>(value));
 }
 
 /// At the entry: the call does not run, and returns a value, which the kernel leaves alone where the number is -1
