@@ -220,16 +220,15 @@ TEST_CASE("threads that are about to end are told of while their memory is there
     CHECK(endings == 1);
 }
 
-#if defined(__x86_64__)
 TEST_CASE("a 32-bit program's calls are told of by their own numbers, and kept from running") {
     SYSGUARD_SKIP_UNTRACEABLE();
     if (::access(support::helper("compat").c_str(), X_OK) != 0) SYSGUARD_SKIP("the compiler makes no 32-bit programs");
     const std::vector<std::string> command{
         support::helper("compat"), "96", "0", "0", "then", "20"};  // getpriority, getpid
-    const auto of_i386 = [](const Seen& seen, int number, Kind kind) {
+    const auto of_compat = [](const Seen& seen, int number, Kind kind) {
         std::vector<sg::Event> found;
         for (const sg::Event& event : seen.of(kind))
-            if (event.call.abi == sg::abi::Abi::i386 && event.call.number == number) found.push_back(event);
+            if (event.call.abi == sg::abi::compat_abi && event.call.number == number) found.push_back(event);
         return found;
     };
     for (sg::TraceOptions& options : support::both_ways({SYS_getpriority})) {
@@ -238,22 +237,28 @@ TEST_CASE("a 32-bit program's calls are told of by their own numbers, and kept f
         if (seen.end() == 127) SYSGUARD_SKIP("this kernel runs no 32-bit programs");
         CHECK(seen.end() == 0);
         CHECK(seen.of(Kind::entered).size() == 1);
-        REQUIRE(of_i386(seen, 96, Kind::returned).size() == 1);
-        CHECK(of_i386(seen, 96, Kind::returned)[0].call.result == 20);
+        REQUIRE(of_compat(seen, 96, Kind::returned).size() == 1);
+        CHECK(of_compat(seen, 96, Kind::returned)[0].call.result == 20);
 
         options.injections = {{{SYS_getpriority}, sg::Tampering::refuse(ENOSPC), {}}};
         sg::Tracer refusing{options};
         const Seen refused = support::trace(refusing, command);
-        REQUIRE(of_i386(refused, 96, Kind::returned).size() == 1);
-        CHECK(of_i386(refused, 96, Kind::returned)[0].call.result == -ENOSPC);
+        REQUIRE(of_compat(refused, 96, Kind::returned).size() == 1);
+        CHECK(of_compat(refused, 96, Kind::returned)[0].call.result == -ENOSPC);
 
         sg::Tampering other;
         other.change_argument(0, 99);
         options.injections = {{{SYS_getpriority}, other, {}}};
         sg::Tracer changing{options};
         const Seen changed = support::trace(changing, command);
-        REQUIRE(of_i386(changed, 96, Kind::returned).size() == 1);
-        CHECK(of_i386(changed, 96, Kind::returned)[0].call.result == -EINVAL);
+        REQUIRE(of_compat(changed, 96, Kind::returned).size() == 1);
+        CHECK(of_compat(changed, 96, Kind::returned)[0].call.result == -EINVAL);
+
+        options.injections = {{{SYS_getpriority}, sg::Tampering{}.change_result(0x1234), {}}};
+        sg::Tracer lying{options};
+        const Seen told = support::trace(lying, command);
+        REQUIRE(of_compat(told, 96, Kind::returned).size() == 1);
+        CHECK(told.of(Kind::returned)[0].result == 0x1234);
     }
 }
 
@@ -275,7 +280,7 @@ TEST_CASE("a policy that is kept by tracing says what becomes of a 32-bit progra
         REQUIRE(!refused.of(Kind::returned).empty());
         for (const sg::Event& event : refused.of(Kind::returned)) CHECK(event.call.result == -EXDEV);
 
-        constexpr sg::Policy admitting{sg::Rule<SYS_getpriority>{}.deny(EXFULL), sg::admit<sg::Abi::i386>,
+        constexpr sg::Policy admitting{sg::Rule<SYS_getpriority>{}.deny(EXFULL), sg::admit<sg::abi::compat_abi>,
                                        sg::otherwise.allow()};
         sg::Tracer keeping{options, admitting};
         const Seen kept = support::trace(keeping, command);
@@ -285,4 +290,3 @@ TEST_CASE("a policy that is kept by tracing says what becomes of a 32-bit progra
         CHECK(kept.of(Kind::returned)[0].call.result == -EXFULL);
     }
 }
-#endif
