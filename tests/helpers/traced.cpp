@@ -263,8 +263,11 @@ bool keeps_registers() {
     register long x0 __asm__("x0") = 0;
     register long x1 __asm__("x1") = 11;
     register long x2 __asm__("x2") = 12;
-    __asm__ volatile("svc #0" : "+r"(x0), "+r"(x1), "+r"(x2) : "r"(x8) : "memory");
-    return x1 == 11 && x2 == 12;
+    register long x3 __asm__("x3") = 13;
+    register long x4 __asm__("x4") = 14;
+    register long x5 __asm__("x5") = 15;
+    __asm__ volatile("svc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4), "+r"(x5) : "r"(x8) : "memory");
+    return x1 == 11 && x2 == 12 && x3 == 13 && x4 == 14 && x5 == 15;  // x0 has the result
 #endif
 }
 
