@@ -27,21 +27,8 @@ using Found = sg::StackFrame::Found;
 
 namespace {
 
-/// Whether the host may see where threads that wait are.
-bool sees_stacks() {
-    sg::supervise::Registers registers;
-    const pid_t waiting = ::fork();
-    if (waiting == 0)
-        for (;;) ::pause();
-    int error = EAGAIN;
-    support::eventually([&] { return (error = sg::supervise::registers_of_waiting(waiting, registers)) != EAGAIN; });
-    ::kill(waiting, SIGKILL);
-    ::waitpid(waiting, nullptr, 0);
-    return error == 0 && sg::supervise::PresentMemory{::getpid()};
-}
-
 #define SKIP_WITHOUT_STACKS() \
-    if (!sees_stacks()) SYSGUARD_SKIP("/proc/<pid>/syscall and /proc/<pid>/pagemap are not for this user")
+    if (!support::sees_stacks()) SYSGUARD_SKIP("/proc/<pid>/syscall and /proc/<pid>/pagemap are not for this user")
 
 StackTrace trace_of(const char* program, const char* how) {
     StackTrace trace;

@@ -28,21 +28,9 @@ namespace {
 
 const std::vector<std::string> chain{"inner", "middle", "outer", "chain::Link::follow(char const*) const", "main"};
 
-bool sees_stacks() {
-    sg::supervise::Registers registers;
-    const pid_t waiting = ::fork();
-    if (waiting == 0)
-        for (;;) ::pause();
-    int error = EAGAIN;
-    support::eventually([&] { return (error = sg::supervise::registers_of_waiting(waiting, registers)) != EAGAIN; });
-    ::kill(waiting, SIGKILL);
-    ::waitpid(waiting, nullptr, 0);
-    return error == 0 && sg::supervise::PresentMemory{::getpid()};
-}
-
 #define SKIP_WITHOUT_STACKS()  \
     SYSGUARD_SKIP_SANITIZED(); \
-    if (!sees_stacks()) SYSGUARD_SKIP("/proc/<pid>/syscall and /proc/<pid>/pagemap are not for this user")
+    if (!support::sees_stacks()) SYSGUARD_SKIP("/proc/<pid>/syscall and /proc/<pid>/pagemap are not for this user")
 
 StackTrace trace_of(const char* program, const char* how, const sg::Symbolizer& symbolizer = sg::Symbolizer{}) {
     StackTrace trace;

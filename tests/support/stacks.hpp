@@ -1,6 +1,8 @@
 #pragma once
 
 #include <sysguard/sandbox.hpp>
+#include <sysguard/supervise/stack/present_memory.hpp>
+#include <sysguard/supervise/stack/registers.hpp>
 #include <sysguard/supervise/stack/stack_trace.hpp>
 
 #include <doctest/doctest.h>
@@ -12,10 +14,26 @@
 #include <vector>
 
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
 
 #include "support/supervised.hpp"
 
 namespace support {
+
+/// Whether the host may see where threads that wait are.
+inline bool sees_stacks() {
+    sysguard::supervise::Registers registers;
+    const pid_t waiting = ::fork();
+    if (waiting == 0)
+        for (;;) ::pause();
+    int error = EAGAIN;
+    eventually([&] { return (error = sysguard::supervise::registers_of_waiting(waiting, registers)) != EAGAIN; });
+    ::kill(waiting, SIGKILL);
+    ::waitpid(waiting, nullptr, 0);
+    return error == 0 && sysguard::supervise::PresentMemory{::getpid()};
+}
 
 /// What `look` says of the thread whose getsid(2) is pending, in a program of tests/helpers.
 inline void look_at(const char* program, const char* how, const std::function<void(const sysguard::AnyCall&)>& look) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "detail/group_index.hpp"
 #include "table.hpp"
 #include "types.hpp"
 
@@ -90,23 +91,7 @@ struct ConstantRange {
 
 namespace detail {
 
-struct ConstantIndex {
-    std::uint16_t first[constant_set_count + 1];
-};
-
-/// The table has its constants set by set, in the order of the sets.
-constexpr ConstantIndex index_constants() noexcept {
-    ConstantIndex index{};
-    std::size_t at = 0;
-    for (unsigned set = 0; set < constant_set_count; ++set) {
-        index.first[set] = static_cast<std::uint16_t>(at);
-        while (at < sizeof constants / sizeof constants[0] && static_cast<unsigned>(constants[at].set) == set) ++at;
-    }
-    index.first[constant_set_count] = static_cast<std::uint16_t>(at);
-    return index;
-}
-
-inline constexpr ConstantIndex constant_index = index_constants();
+inline constexpr auto constant_index = index_groups<constant_set_count, &Constant::set>(constants);
 static_assert(constant_index.first[constant_set_count] == sizeof constants / sizeof constants[0],
               "the constants of each set belong together, and the sets in order");
 

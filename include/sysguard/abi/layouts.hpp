@@ -1,6 +1,7 @@
 #pragma once
 
 #include "constants.hpp"
+#include "detail/group_index.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -71,22 +72,7 @@ inline constexpr LayoutSize layout_sizes[] = {
 
 inline constexpr unsigned layout_count = sizeof layout_sizes / sizeof layout_sizes[0];
 
-struct LayoutIndex {
-    std::uint16_t first[layout_count + 1];
-};
-
-constexpr LayoutIndex index_fields() noexcept {
-    LayoutIndex index{};
-    std::size_t at = 0;
-    for (unsigned layout = 0; layout < layout_count; ++layout) {
-        index.first[layout] = static_cast<std::uint16_t>(at);
-        while (at < sizeof fields / sizeof fields[0] && static_cast<unsigned>(fields[at].layout) == layout) ++at;
-    }
-    index.first[layout_count] = static_cast<std::uint16_t>(at);
-    return index;
-}
-
-inline constexpr LayoutIndex layout_index = index_fields();
+inline constexpr auto layout_index = index_groups<layout_count, &Field::layout>(fields);
 static_assert(layout_index.first[layout_count] == sizeof fields / sizeof fields[0],
               "the fields of each layout belong together, and the layouts in order");
 

@@ -46,13 +46,6 @@ inline constexpr std::uint32_t ipc_set = 1;
 inline constexpr std::uint32_t ipc_stat = 2;
 inline constexpr std::uint32_t ipc_info = 3;
 
-/// Shows the structure of a command by its layout, or what it leads to as an address.
-inline void plan_ipc_control(Item& item, abi::Layout layout, bool is_in) {
-    item.form = layout == abi::Layout::none ? form_address : form_structure;
-    item.layout = layout;
-    item.when = layout == abi::Layout::none || is_in ? When::entry : When::exit;
-}
-
 /// IPC_64 may be in a command; it says nothing here.
 inline std::uint32_t ipc_command(const Plan& plan, unsigned argument) noexcept {
     constexpr std::uint32_t ipc_64 = 0x100;
@@ -69,48 +62,54 @@ inline void form_ipc_command(Walk& walk, const Item& item) {
     walk.show(Kind::symbol, command, piece.add(name.view()));
 }
 
+/// The commands of one kind's control call beside those that all have, and what each leads to.
+struct IpcControl {
+    unsigned argument;  ///< which one is the command
+    std::uint32_t stat;
+    std::uint32_t info;
+    std::uint32_t stat_any;
+    abi::Layout of_set;
+    abi::Layout of_ipc_info;
+    abi::Layout of_info;
+    abi::Layout of_stat;
+
+    constexpr abi::Layout layout(std::uint32_t command) const noexcept {
+        if (command == ipc_set) return of_set;
+        if (command == ipc_info) return of_ipc_info;
+        if (command == info) return of_info;
+        const bool is_stat = command == ipc_stat || command == stat || command == stat_any;
+        return is_stat ? of_stat : abi::Layout::none;
+    }
+};
+
+/// Shows the structure of a command by its layout, or what it leads to as an address.
+inline Item& plan_ipc_control(Plan& plan, const IpcControl& control) {
+    const std::uint32_t command = ipc_command(plan, control.argument);
+    plan.items[control.argument].form = form_ipc_command;
+    Item& item = plan.items[control.argument + 1];
+    item.layout = control.layout(command);
+    item.form = item.layout == abi::Layout::none ? form_address : form_structure;
+    item.when = item.layout == abi::Layout::none || command == ipc_set ? When::entry : When::exit;
+    return item;
+}
+
 inline void plan_shared_control(Plan& plan) {
-    constexpr std::uint32_t stat = 13;
-    constexpr std::uint32_t info = 14;
-    constexpr std::uint32_t stat_any = 15;
-    const std::uint32_t command = ipc_command(plan, 1);
-    plan.items[1].form = form_ipc_command;
     using abi::Layout;
-    const Layout layout = command == ipc_set                                              ? Layout::shmid_set
-                          : command == ipc_info                                           ? Layout::shminfo
-                          : command == info                                               ? Layout::shm_info
-                          : command == ipc_stat || command == stat || command == stat_any ? Layout::shmid_ds
-                                                                                          : Layout::none;
-    plan_ipc_control(plan.items[2], layout, command == ipc_set);
+    constexpr IpcControl control{1, 13, 14, 15, Layout::shmid_set, Layout::shminfo, Layout::shm_info, Layout::shmid_ds};
+    plan_ipc_control(plan, control);
 }
 
 inline void plan_message_control(Plan& plan) {
-    constexpr std::uint32_t stat = 11;
-    constexpr std::uint32_t info = 12;
-    constexpr std::uint32_t stat_any = 13;
-    const std::uint32_t command = ipc_command(plan, 1);
-    plan.items[1].form = form_ipc_command;
     using abi::Layout;
-    const Layout layout = command == ipc_set                                              ? Layout::msqid_set
-                          : command == ipc_info || command == info                        ? Layout::msginfo
-                          : command == ipc_stat || command == stat || command == stat_any ? Layout::msqid_ds
-                                                                                          : Layout::none;
-    plan_ipc_control(plan.items[2], layout, command == ipc_set);
+    constexpr IpcControl control{1, 11, 12, 13, Layout::msqid_set, Layout::msginfo, Layout::msginfo, Layout::msqid_ds};
+    plan_ipc_control(plan, control);
 }
 
 inline void plan_semaphore_control(Plan& plan) {
-    constexpr std::uint32_t stat = 18;
-    constexpr std::uint32_t info = 19;
-    constexpr std::uint32_t stat_any = 20;
-    const std::uint32_t command = ipc_command(plan, 2);
-    plan.items[2].form = form_ipc_command;
     using abi::Layout;
-    const Layout layout = command == ipc_set                                              ? Layout::semid_set
-                          : command == ipc_info || command == info                        ? Layout::seminfo
-                          : command == ipc_stat || command == stat || command == stat_any ? Layout::semid_ds
-                                                                                          : Layout::none;
-    plan_ipc_control(plan.items[3], layout, command == ipc_set);
-    if (layout == Layout::none) plan.items[3].form = form_hex;
+    constexpr IpcControl control{2, 18, 19, 20, Layout::semid_set, Layout::seminfo, Layout::seminfo, Layout::semid_ds};
+    Item& item = plan_ipc_control(plan, control);
+    if (item.layout == Layout::none) item.form = form_hex;
 }
 
 inline constexpr PlannerOf ipc_planners[] = {

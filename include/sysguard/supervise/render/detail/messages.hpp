@@ -25,27 +25,10 @@ enum class BufferShow : std::uint8_t {
 inline void show_vector(Walk& walk, std::uint64_t address, std::uint64_t count, BufferShow show,
                         std::uint64_t limit = ~0ULL) {
     const unsigned size = 2 * walk.word;
-    unsigned char bytes[16];
-    if (address == 0) return walk.address(0);
-    if (count == 0) {
-        walk.sink.begin(Shape::array);
-        return walk.sink.end();
-    }
-    if (count > 0x7fffffff / size || !walk.read(address, bytes, size)) return walk.address(address);
-    walk.sink.begin(Shape::array);
-    for (std::uint64_t i = 0; i < count; ++i) {
-        if (i >= walk.most_bytes()) {
-            walk.sink.more();
-            break;
-        }
-        if (i > 0 && !walk.read(address + i * size, bytes, size)) {
-            walk.sink.more();
-            walk.sink.note(Piece{}.hex(address + i * size).view());
-            break;
-        }
+    if (count > 0x7fffffff / size) return walk.address(address);
+    show_each(walk, address, count, size, [&](const unsigned char* bytes) {
         const std::uint64_t base = number_at(bytes, 0, walk.word);
         const std::uint64_t length = number_at(bytes, walk.word, walk.word);
-        walk.sink.element();
         walk.sink.begin(Shape::structure);
         walk.field("iov_base");
         if (show == BufferShow::address) {
@@ -57,8 +40,7 @@ inline void show_vector(Walk& walk, std::uint64_t address, std::uint64_t count, 
         }
         walk.count("iov_len", length);
         walk.sink.end();
-    }
-    walk.sink.end();
+    });
 }
 
 inline void form_vector(Walk& walk, const Item& item) {

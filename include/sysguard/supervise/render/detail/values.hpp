@@ -213,12 +213,10 @@ inline bool show_structure(Walk& walk, abi::Layout layout, std::uint64_t address
     return true;
 }
 
-/// Shows an element from its bytes.
-using ElementForm = void (*)(Walk&, const unsigned char*, std::uint64_t more);
-
-/// An array of the program's: as many elements as are wanted. Its address where not even the first can be read.
-inline void show_array(Walk& walk, std::uint64_t address, std::uint64_t count, unsigned size, ElementForm form,
-                       std::uint64_t more = 0) {
+/// An array of the program's: as many elements as are wanted, each shown by `show(bytes)`. Its address where not even
+/// the first can be read.
+template <class Show>
+void show_each(Walk& walk, std::uint64_t address, std::uint64_t count, unsigned size, const Show& show) {
     unsigned char bytes[256];
     if (address == 0 || size > sizeof bytes) return walk.address(address);
     if (count == 0) {
@@ -238,9 +236,17 @@ inline void show_array(Walk& walk, std::uint64_t address, std::uint64_t count, u
             break;
         }
         walk.sink.element();
-        form(walk, bytes, more);
+        show(static_cast<const unsigned char*>(bytes));
     }
     walk.sink.end();
+}
+
+/// Shows an element from its bytes.
+using ElementForm = void (*)(Walk&, const unsigned char*, std::uint64_t more);
+
+inline void show_array(Walk& walk, std::uint64_t address, std::uint64_t count, unsigned size, ElementForm form,
+                       std::uint64_t more = 0) {
+    show_each(walk, address, count, size, [&](const unsigned char* bytes) { form(walk, bytes, more); });
 }
 
 }  // namespace sysguard::supervise::render::detail
