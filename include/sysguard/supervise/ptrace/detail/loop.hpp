@@ -85,9 +85,10 @@ inline void PtraceEngine::loop(Job& job) noexcept {
 
 /// Waits for a tracee, or for the bell; with `polls`, not for long. Stops mostly follow each other sooner than a
 /// processor falls asleep and is woken: so first this lets others run, the tracee where it has the same processor, and
-/// looks again. Where others keep the processor for long, that is left off for a while.
+/// looks again, for about a tenth of a millisecond in all. Where others keep the processor for long, that is left off
+/// for a while.
 inline pid_t PtraceEngine::wait(int& status, bool polls) noexcept {
-    constexpr int looks = 5;
+    constexpr int looks = 300;
     constexpr std::int64_t long_time = 2'500'000;
     constexpr int a_while = 200;
     constexpr timespec pause{0, 100'000};
